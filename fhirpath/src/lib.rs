@@ -1,0 +1,1 @@
+//! FHIRPath over borrowed JSON values.

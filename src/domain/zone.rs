@@ -1,0 +1,22 @@
+//! Which time zone a person may be in, and how we came to think so.
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// One reason to believe that a person lives in a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneCandidate {
+    pub zone: Tz,
+    pub source: ZoneSource,
+}
+
+/// Where a candidate comes from. All candidates count at once: sending is allowed only where all of them allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneSource {
+    /// Set by staff, by the patient, or stated on the record. Beats all others.
+    Explicit,
+    Address,
+    AreaCode,
+    Facility,
+}

@@ -1,0 +1,1 @@
+//! One hospital's EHR: discovery, keys, tokens, the FHIR client and its budgets.

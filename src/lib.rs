@@ -1,0 +1,9 @@
+//! Beckon: a FHIR-integrated patient engagement gateway. ARCHITECTURE.md says what the rooms are and who may import whom.
+
+pub mod channels;
+pub mod clock;
+pub mod domain;
+pub mod ehr;
+pub mod fhir;
+pub mod rules;
+pub mod sandbox;

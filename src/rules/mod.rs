@@ -1,0 +1,1 @@
+//! Rules as data, and the pure planner and decider. Knows no database and no clock.
