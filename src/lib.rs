@@ -2,6 +2,7 @@
 
 pub mod channels;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod ehr;
 pub mod fhir;
