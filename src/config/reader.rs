@@ -99,7 +99,7 @@ impl Reader {
     pub(super) fn number(&mut self, key: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
         let Some(value) = self.find(key) else { return default };
         let number = match &value {
-            Value::Num(_, number) => whole(number).and_then(|n| u32::try_from(n).ok()),
+            Value::Num(_, number) => whole(*number).and_then(|n| u32::try_from(n).ok()),
             Value::String(_, text) => text.parse().ok(),
             _ => None,
         };
@@ -206,7 +206,7 @@ impl Reader {
     }
 }
 
-fn whole(number: &Num) -> Option<i128> {
+fn whole(number: Num) -> Option<i128> {
     number.to_i128().or_else(|| number.to_u128().and_then(|n| i128::try_from(n).ok()))
 }
 
