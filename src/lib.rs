@@ -8,3 +8,5 @@ pub mod ehr;
 pub mod fhir;
 pub mod rules;
 pub mod sandbox;
+pub mod seal;
+pub mod store;
