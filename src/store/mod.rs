@@ -1,9 +1,14 @@
 //! The only room that knows SQL. It takes and returns domain types; PHI goes in and out sealed. Every read is a `View`
 //! and every write a `Tx` of one tenant, so that no query can forget whose data it is.
 
+mod codes;
 mod connect;
+mod enrolments;
 mod events;
 mod keyring;
+mod mirror;
+mod patients;
+mod rules;
 mod tables;
 mod tenants;
 mod tx;
@@ -18,6 +23,8 @@ use crate::seal::{RootKey, SealError};
 
 pub use events::EventFilter;
 pub use keyring::Class;
+pub use mirror::{MirrorChange, MirrorRow};
+pub use patients::normalised_name;
 pub use tx::Tx;
 
 /// Why the store could not do what it was asked. Statements and values are never part of the text.
