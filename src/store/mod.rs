@@ -1,13 +1,16 @@
 //! The only room that knows SQL. It takes and returns domain types; PHI goes in and out sealed. Every read is a `View`
 //! and every write a `Tx` of one tenant, so that no query can forget whose data it is.
 
+mod answers;
 mod codes;
 mod connect;
 mod enrolments;
 mod events;
 mod keyring;
+mod messages;
 mod mirror;
 mod patients;
+mod reminders;
 mod rules;
 mod tables;
 mod tenants;
@@ -23,8 +26,10 @@ use crate::seal::{RootKey, SealError};
 
 pub use events::EventFilter;
 pub use keyring::Class;
+pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
+pub use reminders::Decided;
 pub use tx::Tx;
 
 /// Why the store could not do what it was asked. Statements and values are never part of the text.
