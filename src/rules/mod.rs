@@ -4,10 +4,16 @@
 //! provider, so that any answer can be replayed from the facts stored with it.
 
 mod facts;
+mod hours;
+mod moment;
+mod moment_text;
 mod settings;
+mod zones;
 
 pub use facts::{
     ConsentDirective, DecideFacts, Facilities, Facility, Guardian, Mirror, Mirrored, PatientFacts, PatientRecord,
     Reading, ResourceRecord,
 };
+pub use hours::next_opening;
 pub use settings::{AllowedHours, Budget, Settings};
+pub use zones::{Zones, zone_candidates};
