@@ -24,7 +24,8 @@ fn predicate(criterion: &mut Criterion) {
     criterion.bench_function("active condition by code", |b| {
         b.iter(|| expression.matches(black_box(&condition), &environment));
     });
-    let dates = Expression::parse("onset < today() - 6 months and %patient.birthDate <= today() - 65 years").expect("parses");
+    let dates =
+        Expression::parse("onset < today() - 6 months and %patient.birthDate <= today() - 65 years").expect("parses");
     criterion.bench_function("dates of two resources", |b| {
         b.iter(|| dates.matches(black_box(&condition), &environment));
     });

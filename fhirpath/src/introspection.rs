@@ -177,8 +177,20 @@ impl Reader {
             arguments.push(read);
         }
         match call.function {
-            F::Where | F::First | F::Last | F::Tail | F::Skip | F::Take | F::Single | F::OfType | F::As | F::Sort
-            | F::Trace | F::Distinct | F::Intersect | F::Exclude => {
+            F::Where
+            | F::First
+            | F::Last
+            | F::Tail
+            | F::Skip
+            | F::Take
+            | F::Single
+            | F::OfType
+            | F::As
+            | F::Sort
+            | F::Trace
+            | F::Distinct
+            | F::Intersect
+            | F::Exclude => {
                 arguments.iter().for_each(|read| self.record(read));
                 current
             }

@@ -225,11 +225,8 @@ impl Quantity {
             return false;
         }
         // Compare in the larger unit, so that the outcome does not depend on the order.
-        let (large, large_value, small, small_value) = if a.factor >= b.factor {
-            (a, self.value, b, other.value)
-        } else {
-            (b, other.value, a, self.value)
-        };
+        let (large, large_value, small, small_value) =
+            if a.factor >= b.factor { (a, self.value, b, other.value) } else { (b, other.value, a, self.value) };
         small
             .to_base(small_value)
             .and_then(|base| large.of_base(base))
@@ -238,8 +235,7 @@ impl Quantity {
 
     pub(crate) fn comparable(&self, other: &Self) -> bool {
         let (a, b) = (&self.unit, &other.unit);
-        a.code() == b.code()
-            || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
+        a.code() == b.code() || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
     }
 
     fn months(&self) -> Option<Decimal> {

@@ -258,13 +258,11 @@ impl View<'_> {
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
             .filter(
-                Condition::any()
-                    .add(opt_out::Column::AddressDigest.is_in(digests))
-                    .add(
-                        Condition::all()
-                            .add(opt_out::Column::Ehr.eq(ehr.as_str()))
-                            .add(opt_out::Column::Patient.eq(patient.as_str())),
-                    ),
+                Condition::any().add(opt_out::Column::AddressDigest.is_in(digests)).add(
+                    Condition::all()
+                        .add(opt_out::Column::Ehr.eq(ehr.as_str()))
+                        .add(opt_out::Column::Patient.eq(patient.as_str())),
+                ),
             )
             .all(&self.conn)
             .await?;
@@ -328,9 +326,7 @@ impl View<'_> {
         Ok(addresses
             .iter()
             .map(|(address, channel, rule)| {
-                standing
-                    .iter()
-                    .any(|it| it.address.as_ref() == Some(address) && it.forbids(*channel, rule.as_ref()))
+                standing.iter().any(|it| it.address.as_ref() == Some(address) && it.forbids(*channel, rule.as_ref()))
             })
             .collect())
     }

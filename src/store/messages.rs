@@ -246,9 +246,7 @@ impl Tx<'_> {
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
             .filter(message::Column::NextAttemptAt.lte(now))
             .filter(
-                Condition::any()
-                    .add(message::Column::LeasedUntil.is_null())
-                    .add(message::Column::LeasedUntil.lte(now)),
+                Condition::any().add(message::Column::LeasedUntil.is_null()).add(message::Column::LeasedUntil.lte(now)),
             )
             .order_by_asc(message::Column::NextAttemptAt)
             .limit(limit)

@@ -12,9 +12,11 @@ mod mirror;
 mod patients;
 mod reminders;
 mod rules;
+mod sending;
 mod tables;
 mod tenants;
 mod tx;
+mod write_backs;
 
 use std::sync::Arc;
 
@@ -30,7 +32,9 @@ pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
 pub use reminders::Decided;
+pub use sending::{Halt, HaltScope, SendMode, Sending};
 pub use tx::Tx;
+pub use write_backs::{WriteBack, WriteBackResult, WriteBackSubject};
 
 /// Why the store could not do what it was asked. Statements and values are never part of the text.
 #[derive(Debug, thiserror::Error)]
