@@ -1,6 +1,6 @@
 //! What comes back: receipts, replies and opt-outs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, OnConflict};
@@ -243,30 +243,36 @@ impl View<'_> {
         })
     }
 
-    /// Opt-outs in force for a patient: her own, and those of any of these addresses, whoever recorded them.
+    /// Opt-outs in force for each patient: their own, and those of any of these addresses, whoever recorded them.
     pub async fn opt_outs_for(
         &self,
         ehr: &EhrId,
-        patient: &PatientId,
-        addresses: &[Address],
-    ) -> Result<Vec<OptOut>, StoreError> {
-        let mut digests = Vec::with_capacity(addresses.len());
-        for address in addresses {
-            digests.push(self.blind(address.kind(), address.expose()).await?);
+        patients: &[(PatientId, Vec<Address>)],
+    ) -> Result<BTreeMap<PatientId, Vec<OptOut>>, StoreError> {
+        let mut digests = BTreeSet::new();
+        for address in patients.iter().flat_map(|(_, addresses)| addresses) {
+            digests.insert(self.blind(address.kind(), address.expose()).await?);
         }
+        let ids = patients.iter().map(|(patient, _)| patient.as_str());
         let rows = opt_out::Entity::find()
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
-            .filter(
-                Condition::any().add(opt_out::Column::AddressDigest.is_in(digests)).add(
-                    Condition::all()
-                        .add(opt_out::Column::Ehr.eq(ehr.as_str()))
-                        .add(opt_out::Column::Patient.eq(patient.as_str())),
-                ),
-            )
+            .filter(Condition::any().add(opt_out::Column::AddressDigest.is_in(digests)).add(
+                Condition::all().add(opt_out::Column::Ehr.eq(ehr.as_str())).add(opt_out::Column::Patient.is_in(ids)),
+            ))
             .all(&self.conn)
             .await?;
-        self.opt_outs_of(rows).await
+        let standing = self.opt_outs_of(rows).await?;
+        Ok(patients
+            .iter()
+            .map(|(patient, addresses)| {
+                let theirs = standing.iter().filter(|it| {
+                    it.patient.as_ref() == Some(patient)
+                        || it.address.as_ref().is_some_and(|address| addresses.contains(address))
+                });
+                (patient.clone(), theirs.cloned().collect())
+            })
+            .collect())
     }
 
     /// All opt-outs, newest first.
@@ -312,14 +318,14 @@ impl View<'_> {
         &self,
         addresses: &[(Address, Channel, Option<RuleId>)],
     ) -> Result<Vec<bool>, StoreError> {
-        let mut digests = BTreeMap::new();
+        let mut digests = BTreeSet::new();
         for (address, _, _) in addresses {
-            digests.insert(self.blind(address.kind(), address.expose()).await?, ());
+            digests.insert(self.blind(address.kind(), address.expose()).await?);
         }
         let rows = opt_out::Entity::find()
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
-            .filter(opt_out::Column::AddressDigest.is_in(digests.into_keys()))
+            .filter(opt_out::Column::AddressDigest.is_in(digests))
             .all(&self.conn)
             .await?;
         let standing = self.opt_outs_of(rows).await?;

@@ -129,6 +129,21 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Replaces the text of messages that certainly reached nobody yet: it is rendered anew for each try.
+    pub async fn set_message_body(&mut self, it: &Message) -> Result<(), StoreError> {
+        let Some(body) = &it.body else { return Ok(()) };
+        let subject = patient_subject(&it.ehr, &it.subject);
+        self.prepare_keys(Class::Message, [subject.as_str()]).await?;
+        let sealed = self.seal_json(Class::Message, &subject, "message", "body", &it.id.to_string(), body)?;
+        message::Entity::update_many()
+            .col_expr(message::Column::Body, Expr::value(sealed))
+            .filter(message::Column::Id.eq(it.id.0))
+            .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     /// Closes attempts and derives their messages' states anew. The leases end.
     pub async fn settle_attempts(&mut self, settled: &[Settlement]) -> Result<(), StoreError> {
         let now = self.now();

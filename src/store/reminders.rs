@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::events::chunks;
 use super::keyring::Class;
-use super::tables::{decision, reminder};
+use super::tables::{decision, message, reminder};
 use super::{StoreError, Tx, View, patient_subject};
 use crate::domain::{
     Decision, DecisionId, EhrId, MessageId, Occasion, OccasionKey, PatientId, PlannedReminder, Reason, Reminder,
@@ -175,6 +175,27 @@ impl Tx<'_> {
             .exec(&self.txn)
             .await?;
         rows.into_iter().map(reminder_of).collect()
+    }
+
+    /// Looks again at once at what waits only because sending was switched off, halted or held.
+    pub(super) async fn wake_unsent(&mut self) -> Result<(), StoreError> {
+        let now = self.now();
+        let held = [Reason::SendingOff, Reason::Halted, Reason::HeldForPerson, Reason::NotSafeAddress];
+        reminder::Entity::update_many()
+            .col_expr(reminder::Column::NextAt, Expr::value(now))
+            .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(reminder::Column::State.eq(ReminderState::Waiting.as_str()))
+            .filter(reminder::Column::Reason.is_in(held.map(Reason::as_str)))
+            .exec(&self.txn)
+            .await?;
+        message::Entity::update_many()
+            .col_expr(message::Column::NextAttemptAt, Expr::value(now))
+            .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(message::Column::NextAttemptAt.gt(now))
+            .filter(message::Column::State.eq("queued"))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
     }
 
     /// Of these reminders, those that `holder` still holds and that are still open: the rest were changed meanwhile by

@@ -142,7 +142,8 @@ impl Tx<'_> {
         let event = self
             .event(by.clone(), EventKind::SendModeChanged)
             .with_detail(json!({ "before": before.as_str(), "after": mode.as_str() }));
-        self.append(event).await
+        self.append(event).await?;
+        self.wake_unsent().await
     }
 
     async fn put_mode(
@@ -207,6 +208,7 @@ impl Tx<'_> {
         }
         let event = self.event(by.clone(), EventKind::Resumed).with_detail(json!({ "scope": code(scope) }));
         self.append(event).await?;
+        self.wake_unsent().await?;
         Ok(true)
     }
 
@@ -238,6 +240,7 @@ impl Tx<'_> {
         }
         let event = self.event(by.clone(), EventKind::FloodReleased);
         self.append(event).await?;
+        self.wake_unsent().await?;
         Ok(true)
     }
 
