@@ -155,7 +155,10 @@ impl Quantity {
         if value.get("comparator").is_some() {
             return None;
         }
-        let code = value.get("code").or_else(|| value.get("unit")).and_then(Value::as_str);
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        // A code of another system is no UCUM code, whatever it looks like.
+        let coded = text("system").is_none_or(|system| system == "http://unitsofmeasure.org");
+        let code = if coded { text("code").or_else(|| text("unit")) } else { text("unit").or_else(|| text("code")) };
         Some(Self { value: decimal(number.as_str())?, unit: Unit::ucum(code.unwrap_or("1")) })
     }
 

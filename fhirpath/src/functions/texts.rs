@@ -17,15 +17,14 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(Vec::new());
         };
         let text = text.as_str();
-        self.meter.spend(text.len() / 64)?;
-        self.environment.budget.check_text(text.len())?;
+        self.spend_on_text(text.len())?;
         match call.function {
             F::Upper => one(text.to_uppercase()),
             F::Lower => one(text.to_lowercase()),
             F::Length => one(text.chars().count() as i64),
             F::Trim => one(text.trim().to_owned()),
             F::ToChars => {
-                self.environment.budget.check_items(text.len())?;
+                self.spend_on_items(text.len())?;
                 Ok(text.chars().map(|c| Item::text(c.to_string())).collect())
             }
             _ => {
