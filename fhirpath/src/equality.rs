@@ -67,9 +67,7 @@ fn coerced<'a>(item: &Item<'a>, own: Item<'a>, other: &Item<'a>) -> Item<'a> {
 
 fn pair<'a>(a: &Item<'a>, b: &Item<'a>) -> Pair<'a> {
     let (Some(left), Some(right)) = (a.system(), b.system()) else {
-        let primitive = |item: &Item<'_>| {
-            matches!(item, Item::Node(node) if matches!(node.of.kind(), Kind::Primitive(_) | Kind::Quantity))
-        };
+        let primitive = |item: &Item<'_>| matches!(item, Item::Node(node) if matches!(node.of.kind(), Kind::Primitive(_) | Kind::Quantity));
         return if primitive(a) || primitive(b) { Pair::Unknown } else { Pair::Different };
     };
     let left = coerced(a, left, &right);
@@ -179,9 +177,7 @@ impl<'a> Evaluator<'_, 'a> {
                 a.round_dp(digits) == b.round_dp(digits)
             }
             Pair::Texts(a, b) => same_words(a.as_str().unwrap_or_default(), b.as_str().unwrap_or_default()),
-            Pair::DateTimes(a, b) => {
-                order_date_times(a, b, self.environment) == Some(Ordering::Equal)
-            }
+            Pair::DateTimes(a, b) => order_date_times(a, b, self.environment) == Some(Ordering::Equal),
             Pair::Times(a, b) => order_times(a, b) == Some(Ordering::Equal),
             Pair::Quantities(a, b) => a.equivalent(&b),
             Pair::Different | Pair::Unknown => false,

@@ -50,11 +50,7 @@ impl<'e, 'a> Evaluator<'e, 'a> {
 
     pub fn evaluate(&mut self, expr: &Expr, scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
         match &expr.kind {
-            ExprKind::Literal(_)
-            | ExprKind::This
-            | ExprKind::Empty
-            | ExprKind::Variable(_)
-            | ExprKind::Path { .. } => {
+            ExprKind::Literal(_) | ExprKind::This | ExprKind::Empty | ExprKind::Variable(_) | ExprKind::Path { .. } => {
                 let value = self.operand(expr, scope)?;
                 self.spend_on_items(value.len())?;
                 Ok(value.into_owned())

@@ -77,6 +77,12 @@ impl Reader {
         self.found.paths.extend(paths.iter().cloned());
     }
 
+    fn record_all(&mut self, arguments: &[Vec<Path>]) {
+        for read in arguments {
+            self.record(read);
+        }
+    }
+
     /// The paths whose elements the expression results in; all others that it reads are recorded.
     fn read(&mut self, expr: &Expr, this: &[Path]) -> Vec<Path> {
         match &expr.kind {
@@ -180,9 +186,21 @@ impl Reader {
             arguments.push(read);
         }
         match call.function {
-            F::Where | F::First | F::Last | F::Tail | F::Skip | F::Take | F::Single | F::OfType | F::As | F::Sort
-            | F::Trace | F::Distinct | F::Intersect | F::Exclude => {
-                arguments.iter().for_each(|read| self.record(read));
+            F::Where
+            | F::First
+            | F::Last
+            | F::Tail
+            | F::Skip
+            | F::Take
+            | F::Single
+            | F::OfType
+            | F::As
+            | F::Sort
+            | F::Trace
+            | F::Distinct
+            | F::Intersect
+            | F::Exclude => {
+                self.record_all(&arguments);
                 current
             }
             F::Union | F::Combine => bounded(current.into_iter().chain(arguments.into_iter().flatten()).collect()),
@@ -201,7 +219,7 @@ impl Reader {
             F::Children => extended(current, "*"),
             F::Descendants => extended(current, "**"),
             F::Extension => {
-                arguments.iter().for_each(|read| self.record(read));
+                self.record_all(&arguments);
                 extended(current, "extension")
             }
             F::Resolve => {
@@ -219,7 +237,7 @@ impl Reader {
             }
             _ => {
                 self.record(&current);
-                arguments.iter().for_each(|read| self.record(read));
+                self.record_all(&arguments);
                 Vec::new()
             }
         }
@@ -242,6 +260,8 @@ impl Reader {
 fn bounded(mut paths: Vec<Path>) -> Vec<Path> {
     paths.sort();
     paths.dedup();
+    let whole: Vec<Root> = paths.iter().filter(|path| path.elements == ["**"]).map(|path| path.root.clone()).collect();
+    paths.retain(|path| path.elements == ["**"] || !whole.contains(&path.root));
     if paths.len() > MAX_PATHS {
         for path in &mut paths {
             path.elements = vec!["**".to_owned()];

@@ -97,14 +97,10 @@ impl<'a> Node<'a> {
         match (self.of.kind(), self.value) {
             (_, Value::Bool(value)) => Some(Item::Boolean(*value)),
             (Kind::Primitive(Primitive::Date), Value::String(value)) => Date::parse(value).map(Item::Date),
-            (Kind::Primitive(Primitive::DateTime), Value::String(value)) => {
-                DateTime::parse(value).map(Item::DateTime)
-            }
+            (Kind::Primitive(Primitive::DateTime), Value::String(value)) => DateTime::parse(value).map(Item::DateTime),
             (Kind::Primitive(Primitive::Time), Value::String(value)) => Time::parse(value).map(Item::Time),
             (_, Value::String(value)) => Some(text(value)),
-            (Kind::Primitive(Primitive::Decimal), Value::Number(number)) => {
-                decimal(number.as_str()).map(Item::Decimal)
-            }
+            (Kind::Primitive(Primitive::Decimal), Value::Number(number)) => decimal(number.as_str()).map(Item::Decimal),
             (_, Value::Number(number)) => match number.as_i64() {
                 Some(value) => Some(Item::Integer(value)),
                 None => decimal(number.as_str()).map(Item::Decimal),
@@ -153,9 +149,7 @@ impl<'a> Item<'a> {
     pub(crate) fn is_text(&self) -> bool {
         match self {
             Self::String(_) => true,
-            Self::Node(node) => {
-                node.of.kind() == Kind::Primitive(Primitive::Text) && node.value.is_string()
-            }
+            Self::Node(node) => node.of.kind() == Kind::Primitive(Primitive::Text) && node.value.is_string(),
             _ => false,
         }
     }

@@ -199,7 +199,9 @@ impl Quantity {
             (a, b) => {
                 let (a, b) = (a.scale()?, b.scale()?);
                 (a.dimension == b.dimension).then_some(())?;
-                Some(a.to_base(self.value)?.cmp(&b.to_base(other.value)?))
+                // Factors such as 1/3600 are not exact; the last digits of a product mean nothing.
+                let near = |value: Decimal| value.round_sf(20).unwrap_or(value);
+                Some(near(a.to_base(self.value)?).cmp(&near(b.to_base(other.value)?)))
             }
         }
     }
@@ -228,11 +230,8 @@ impl Quantity {
             return false;
         }
         // Compare in the larger unit, so that the outcome does not depend on the order.
-        let (large, large_value, small, small_value) = if a.factor >= b.factor {
-            (a, self.value, b, other.value)
-        } else {
-            (b, other.value, a, self.value)
-        };
+        let (large, large_value, small, small_value) =
+            if a.factor >= b.factor { (a, self.value, b, other.value) } else { (b, other.value, a, self.value) };
         small
             .to_base(small_value)
             .and_then(|base| large.of_base(base))
@@ -241,8 +240,7 @@ impl Quantity {
 
     pub(crate) fn comparable(&self, other: &Self) -> bool {
         let (a, b) = (&self.unit, &other.unit);
-        a.code() == b.code()
-            || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
+        a.code() == b.code() || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
     }
 
     fn months(&self) -> Option<Decimal> {
@@ -285,8 +283,15 @@ impl Quantity {
         if a == b && sign < 0 {
             return Some(Self::number(apply(self.value, other.value)?));
         }
+        let is_plain = |code: &str| !code.contains(['.', '/', '1']);
+        let (a_code, b_code) = (a, b);
         let (a, b) = (self.unit.scale()?, other.unit.scale()?);
         let dimension = a.dimension.combine(b.dimension, sign)?;
+        if is_plain(a_code) && is_plain(b_code) && a.dimension != b.dimension {
+            let separator = if sign < 0 { '/' } else { '.' };
+            let unit = Unit::ucum(&format!("{a_code}{separator}{b_code}"));
+            return Some(Self { value: apply(self.value, other.value)?, unit });
+        }
         let value = apply(a.to_base(self.value)?, b.to_base(other.value)?)?;
         Some(Self { value, unit: Unit::ucum(&dimension.code()) })
     }

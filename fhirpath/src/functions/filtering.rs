@@ -30,7 +30,7 @@ impl<'a> Evaluator<'_, 'a> {
             F::Select => self.project(&call.arguments[0], input, scope),
             F::Repeat => self.repeat(&call.arguments[0], input, scope, true),
             F::RepeatAll => self.repeat(&call.arguments[0], input, scope, false),
-            F::OfType | F::As | F::Is => self.by_type(call, input),
+            F::OfType | F::As | F::Is => by_type(call, input),
             F::Sort => self.sort(call, input, scope),
             F::Iif => self.iif(call, input, scope),
             F::Aggregate => self.aggregate(call, input, scope),
@@ -84,22 +84,6 @@ impl<'a> Evaluator<'_, 'a> {
             level = fresh;
         }
         Ok(all)
-    }
-
-    fn by_type(&mut self, call: &Call, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
-        let Some(of) = call.type_argument else {
-            return Err(Fault::argument("a type name is missing"));
-        };
-        if call.function == F::OfType {
-            return Ok(input.iter().filter(|item| of.selects(item)).cloned().collect());
-        }
-        let Some(item) = single(input)? else {
-            return Ok(Vec::new());
-        };
-        match call.function {
-            F::Is => one(of.covers(item)),
-            _ => Ok(of.selects(item).then(|| item.clone()).into_iter().collect()),
-        }
     }
 
     fn iif(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -194,5 +178,21 @@ impl<'a> Evaluator<'_, 'a> {
             Some(fault) => Err(Fault { kind: ErrorKind::Type, ..fault }),
             None => Ok(rows.into_iter().map(|(_, item)| item).collect()),
         }
+    }
+}
+
+fn by_type<'a>(call: &Call, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
+    let Some(of) = call.type_argument else {
+        return Err(Fault::argument("a type name is missing"));
+    };
+    if call.function == F::OfType {
+        return Ok(input.iter().filter(|item| of.selects(item)).cloned().collect());
+    }
+    let Some(item) = single(input)? else {
+        return Ok(Vec::new());
+    };
+    match call.function {
+        F::Is => one(of.covers(item)),
+        _ => Ok(of.selects(item).then(|| item.clone()).into_iter().collect()),
     }
 }

@@ -12,7 +12,12 @@ use regex::Regex;
 use std::borrow::Cow;
 
 impl<'a> Evaluator<'_, 'a> {
-    pub(super) fn strings(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
+    pub(super) fn strings(
+        &mut self,
+        call: &Call,
+        input: &[Item<'a>],
+        scope: Scope<'_, 'a>,
+    ) -> Result<Items<'a>, Fault> {
         if call.function == F::Join {
             return self.join(call, input, scope);
         }
@@ -90,7 +95,12 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     /// The pattern of the call; `None` where it is empty.
-    fn pattern<'c>(&mut self, call: &'c Call, flags_at: usize, scope: Scope<'_, 'a>) -> Result<Option<Cow<'c, Regex>>, Fault> {
+    fn pattern<'c>(
+        &mut self,
+        call: &'c Call,
+        flags_at: usize,
+        scope: Scope<'_, 'a>,
+    ) -> Result<Option<Cow<'c, Regex>>, Fault> {
         if let Some(regex) = &call.pattern {
             return Ok(Some(Cow::Borrowed(regex)));
         }
