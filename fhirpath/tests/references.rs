@@ -45,13 +45,59 @@ fn variables_types_functions_and_the_clock_are_told() {
 }
 
 #[test]
+fn what_is_surely_wrong_is_found_without_data() {
+    let variables = [("patient", Some("Patient")), ("today", None), ("conditions", Some("Condition"))];
+    let found = |text: &str| -> Vec<String> {
+        let findings = Expression::parse(text).unwrap().check(Some("Observation"), &variables);
+        findings.into_iter().map(|finding| finding.message).collect()
+    };
+    for good in [
+        "Observation.value > 5 'mg'",
+        "value.ofType(Quantity).unit = 'x' and (value as Period).start < %today",
+        "%patient.name.where(use = 'official').given.first() = 'A'",
+        "%conditions.where(code.coding.exists(system = 'x' and code = 'y')).onset < %today",
+        "subject.resolve().birthDate < %today",
+        "contained.code.exists() and contained.ofType(Patient).birthDate.exists()",
+        "component.select(code | value).exists()",
+        "value.coding.code = 'x' or value.unit = 'y'",
+        "status.value = 'final' and status.extension('x').value.exists()",
+        "%resource.id.exists() and %sct.exists() and descendants().anything.exists()",
+        "component.defineVariable('c').code.where(coding = %c.code.coding).exists()",
+        "iif(status = 'final', value, component.value).ofType(Quantity).value > 5",
+        "Resource.id.exists() and DomainResource.text.exists()",
+        "effective.is(dateTime) and text.div.exists()",
+    ] {
+        assert!(found(good).is_empty(), "{good}: {:?}", found(good));
+    }
+    for (bad, message) in [
+        ("statsu = 'final'", "Observation has no element statsu"),
+        ("valueQuantity > 5 'mg'", "valueQuantity is a JSON name; write value or value.ofType(Quantity)"),
+        ("value.ofType(Quantity).units", "Quantity has no element units"),
+        ("(value as Period).unit.exists()", "Period has no element unit"),
+        ("Patient.birthDate < %today", "Observation has no element Patient"),
+        ("%patient.name.exists(usage = 'x')", "HumanName has no element usage"),
+        ("%nobody.exists()", "there is no variable %nobody; known are: patient, today, conditions"),
+        ("component.select(valu).exists()", "Observation.component has no element valu"),
+        ("%conditions.code.coding.where(cod = 'x')", "Coding has no element cod"),
+        ("value.nothing", "has no element nothing"),
+    ] {
+        let messages = found(bad);
+        assert_eq!(messages.len(), 1, "{bad}: {messages:?}");
+        assert!(messages[0].contains(message), "{bad}: {messages:?}");
+    }
+    let tree = Expression::parse("Questionnaire.repeat(item).linkid = '1'").unwrap();
+    assert_eq!(tree.check(Some("Questionnaire"), &[])[0].position.column, 28);
+    assert!(Expression::parse("anything.goes").unwrap().check(None, &[]).is_empty());
+}
+
+#[test]
 fn hostile_expressions_are_read_quickly() {
     let nested = format!("{}a{}", "repeat(".repeat(40), ")".repeat(40));
-    assert!(Expression::parse(&nested).is_ok());
+    assert!(Expression::parse(&nested).unwrap().check(Some("Questionnaire"), &[]).len() < 100);
     let wide = vec!["a.b"; 500].join(" | ");
     let crossed = format!("({wide}).select({wide}).select({wide})");
     let started = std::time::Instant::now();
-    assert!(Expression::parse(&crossed).is_ok());
+    assert!(!Expression::parse(&crossed).unwrap().check(Some("Patient"), &[]).is_empty());
     assert!(started.elapsed() < std::time::Duration::from_secs(10));
     // What is too much to follow counts as everything.
     let many: Vec<String> = (0..100).map(|n| format!("a{n}")).collect();
