@@ -3,5 +3,6 @@
 mod config;
 mod fhir_prune;
 mod fhir_read;
+mod fhir_write;
 mod store;
 mod support;
