@@ -31,13 +31,12 @@ struct Slot {
     minutes: i64,
 }
 
-impl Slot {
-    fn text(&self, at: DateTime<Tz>, utc: bool) -> String {
-        if utc {
-            at.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Secs, true)
-        } else {
-            at.to_rfc3339_opts(SecondsFormat::Secs, false)
-        }
+/// An instant with the clinic's offset, or in UTC.
+fn instant(at: DateTime<Tz>, utc: bool) -> String {
+    if utc {
+        at.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Secs, true)
+    } else {
+        at.to_rfc3339_opts(SecondsFormat::Secs, false)
     }
 }
 
@@ -81,7 +80,7 @@ impl Desk<'_> {
             "resourceType": "Appointment", "id": id, "status": status,
             "serviceType": [{"text": service}],
             "appointmentType": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0276", "code": kind}]},
-            "start": slot.text(slot.start, utc), "end": slot.text(end, utc), "minutesDuration": slot.minutes,
+            "start": instant(slot.start, utc), "end": instant(end, utc), "minutesDuration": slot.minutes,
             "created": (self.today - Days::new(20 + u64::from(self.dice.below(60)))).to_string(),
             "participant": [
                 {"actor": {"reference": format!("Patient/{}", self.person.id)}, "required": "required", "status": "accepted"},
@@ -138,7 +137,7 @@ pub fn bookings(seed: u64, index: u32, today: NaiveDate, person: &Person, kind: 
     if desk.dice.chance(6) {
         out.appointments.push(desk.book("noshow", -1));
     }
-    if kind.is_some() || index % 3 == 0 || desk.dice.chance(30) {
+    if kind.is_some() || index.is_multiple_of(3) || desk.dice.chance(30) {
         let days = if kind.is_some() { desk.dice.between(4, 12) } else { desk.dice.between(0, 28) };
         let status = if kind.is_none() && desk.dice.chance(4) { "pending" } else { "booked" };
         let mut next = desk.book(status, days);

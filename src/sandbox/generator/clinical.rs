@@ -80,7 +80,7 @@ impl Past<'_> {
             1 => {
                 codings = vec![
                     json!({"system": "urn:oid:2.16.840.1.113883.6.90", "code": disease.icd, "display": disease.text}),
-                ]
+                ];
             }
             _ => codings.push(json!({"system": ICD10, "code": disease.icd})),
         }

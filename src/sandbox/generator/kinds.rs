@@ -141,7 +141,7 @@ pub const KINDS: [AwkwardKind; 40] = [
 /// Every 500 patients show each kind once: patients 1, 3, 5 … of the 500; the even ones between are plain.
 pub fn kind_of(index: u32) -> Option<AwkwardKind> {
     let place = index % 500;
-    if place % 2 == 0 {
+    if place.is_multiple_of(2) {
         return None;
     }
     KINDS.get((place / 2) as usize).copied()

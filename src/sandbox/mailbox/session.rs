@@ -46,16 +46,10 @@ pub async fn plain(stream: TcpStream, mailbox: &Mailbox) -> io::Result<Ended> {
     say(&mut stream, "220 mail.hospital.example ESMTP simulated").await?;
     while let Some(line) = line(&mut stream).await? {
         match verb(&line).as_str() {
-            "EHLO" if stripped => {
-                say(&mut stream, "250-mail.hospital.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10485760")
-                    .await?
-            }
             "EHLO" => {
-                say(
-                    &mut stream,
-                    "250-mail.hospital.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 10485760\r\n250 STARTTLS",
-                )
-                .await?
+                let last = if stripped { "250 SIZE 10485760" } else { "250-SIZE 10485760\r\n250 STARTTLS" };
+                let offer = format!("250-mail.hospital.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n{last}");
+                say(&mut stream, &offer).await?;
             }
             "HELO" => say(&mut stream, "250 mail.hospital.example").await?,
             "STARTTLS" if stripped => say(&mut stream, "502 5.5.1 not implemented").await?,

@@ -115,10 +115,9 @@ fn criterion(
         return Err(format!("modifier :{} is not supported on {name}", modifier.unwrap_or_default()));
     }
     let values = split(value, ',');
-    if param.kind == Kind::Date && modifier.is_none() {
-        if let Some(bad) = values.iter().find(|value| dates::bound(value).is_none()) {
-            return Err(format!("{name} is not a date: {bad}"));
-        }
+    let not_a_date = |value: &&String| param.kind == Kind::Date && modifier.is_none() && dates::bound(value).is_none();
+    if let Some(bad) = values.iter().find(not_a_date) {
+        return Err(format!("{name} is not a date: {bad}"));
     }
     if values.iter().all(String::is_empty) {
         return Err(format!("{name} has no value"));
