@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::advance::{Advanced, advance};
 use super::days::Script;
-use super::ehr::{Archive, Authority, Ehr, JwksSource, Personality};
+use super::ehr::{Archive, Authority, Ehr, Found, JwksSource, Personality};
 use super::faults::{Fault, Faults};
 use super::front;
 use super::generator::{Awkward, Generator};
@@ -121,6 +121,8 @@ impl Hospital {
             .no_proxy()
             .timeout(std::time::Duration::from_secs(15))
             .redirect(reqwest::redirect::Policy::none())
+            // The gateway under test may be killed and started again: no connection outlives its post.
+            .pool_max_idle_per_host(0)
             .build()?;
         let certificates =
             Arc::new(Certificates::make(listen).map_err(|error| SandboxError::Certificates(error.to_string()))?);
@@ -305,6 +307,17 @@ impl Hospital {
         if store(&self.world.ehr.archive, resource) { Ok(()) } else { Err(SandboxError::Resource { line: 1 }) }
     }
 
+    /// As [`Hospital::put`], but `meta.lastUpdated` is `updated`: a commit that becomes visible late.
+    ///
+    /// # Errors
+    /// When it lacks resourceType or id.
+    pub fn put_late(&self, resource: Value, updated: DateTime<Utc>) -> Result<(), SandboxError> {
+        let (kind, id) = name(&resource).ok_or(SandboxError::Resource { line: 1 })?;
+        // Without an expected version nothing is stale.
+        let _stored = self.world.ehr.archive.put_at(&kind, &id, resource, None, updated);
+        Ok(())
+    }
+
     /// Deletes a resource: reads answer 410 from now on.
     pub fn delete(&self, kind: &str, id: &str) -> bool {
         self.world.ehr.archive.delete(kind, id)
@@ -328,7 +341,10 @@ impl Hospital {
 
     /// A resource as it stands now.
     pub fn resource(&self, kind: &str, id: &str) -> Option<Value> {
-        self.resources(kind).into_iter().find(|resource| resource["id"] == id)
+        match self.world.ehr.archive.read(kind, id) {
+            Found::Here(version) => version.resource.clone(),
+            Found::Gone | Found::Never => None,
+        }
     }
 
     /// Every live resource of a type, by id.
@@ -379,11 +395,11 @@ impl Drop for Hospital {
     }
 }
 
+/// Type and id of a resource that has both.
+fn name(resource: &Value) -> Option<(String, String)> {
+    Some((resource["resourceType"].as_str()?.to_owned(), resource["id"].as_str()?.to_owned()))
+}
+
 fn store(archive: &Archive, resource: Value) -> bool {
-    let (Some(kind), Some(id)) =
-        (resource["resourceType"].as_str().map(str::to_owned), resource["id"].as_str().map(str::to_owned))
-    else {
-        return false;
-    };
-    archive.put(&kind, &id, resource, None).is_ok()
+    name(&resource).is_some_and(|(kind, id)| archive.put(&kind, &id, resource, None).is_ok())
 }
