@@ -8,3 +8,5 @@ mod fhir_write;
 mod sandbox;
 mod store;
 mod support;
+mod web_routes;
+mod web_sign_in;
