@@ -2,8 +2,11 @@
 
 pub mod channels;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod ehr;
 pub mod fhir;
 pub mod rules;
 pub mod sandbox;
+pub mod seal;
+pub mod store;

@@ -1,1 +1,41 @@
-//! The schema.
+//! Beckon's schema: one definition for SQLite and PostgreSQL.
+//!
+//! Columns of type blob hold sealed values or digests; everything that stands in the clear is an opaque id, a code, a
+//! state or an instant that identifies nobody alone. Every key begins with the tenant.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_tenants;
+mod m0002_ehrs;
+mod m0003_mirror;
+mod m0004_rules;
+mod m0005_reminders;
+mod m0006_messages;
+mod m0007_answers;
+mod m0008_sending;
+mod m0009_history;
+mod m0010_staff;
+
+/// Applies all migrations in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_tenants::STEP),
+            Box::new(m0002_ehrs::STEP),
+            Box::new(m0003_mirror::STEP),
+            Box::new(m0004_rules::STEP),
+            Box::new(m0005_reminders::STEP),
+            Box::new(m0006_messages::STEP),
+            Box::new(m0007_answers::STEP),
+            Box::new(m0008_sending::STEP),
+            Box::new(m0009_history::STEP),
+            Box::new(m0010_staff::STEP),
+        ]
+    }
+}

@@ -189,6 +189,7 @@ event_kinds! {
     WriteBackWritten => "writeback.written",
     WriteBackFailed => "writeback.failed",
     RuleVersionAdded => "rule.version.added",
+    RulesLive => "rule.live",
     SendModeChanged => "sending.mode",
     Halted => "sending.halted",
     Resumed => "sending.resumed",

@@ -1,0 +1,186 @@
+//! The settings: one file, the environment over it, secrets from files. Parsing reports every problem at once, each
+//! with its key, what is wrong and what to write. This is the only room that reads the environment. It knows no other
+//! room, so everything here is plain data.
+
+mod reader;
+mod sections;
+mod sources;
+mod text;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use secrecy::SecretString;
+
+pub use reader::Problem;
+pub use sources::{ConfigError, load, load_text};
+
+/// Everything a gateway needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub server: Server,
+    pub database: Database,
+    pub seal: Seal,
+    pub organisation: Organisation,
+    pub send: Send,
+    pub smtp: Option<Smtp>,
+    pub sms: Option<Sms>,
+    pub rules: Rules,
+    pub pull: Pull,
+    pub session: Session,
+    pub alerts: Alerts,
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// How browsers, EHRs and providers reach this gateway; no trailing slash.
+    pub public_url: String,
+}
+
+/// `[database]`
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `sqlite://PATH` or `postgres://…`; may hold a password, so it is a secret.
+    pub url: SecretString,
+    pub max_connections: u32,
+}
+
+/// `[seal]`
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// 32 bytes, base64.
+    pub root_key: SecretString,
+}
+
+/// `[organisation]`: the defaults of the one tenant that the file describes.
+#[derive(Debug, Clone)]
+pub struct Organisation {
+    pub name: String,
+    /// What patients may call.
+    pub phone: String,
+    /// ISO 3166-1 alpha-2; numbers without a country code are read in it.
+    pub region: String,
+    /// Zone of a facility that has none of its own.
+    pub zone: Option<Tz>,
+    /// Zones of Locations, by FHIR id.
+    pub location_zones: BTreeMap<String, Tz>,
+}
+
+/// `[send]`: defaults of invariants I3, I4 and I10.
+#[derive(Debug, Clone)]
+pub struct Send {
+    /// Reachable in `test` mode; nobody else is.
+    pub safe_addresses: Vec<String>,
+    pub allowed_from: NaiveTime,
+    pub allowed_until: NaiveTime,
+    pub per_day: u32,
+    pub per_week: u32,
+    /// A run that would release over this many times the usual hour holds for a person.
+    pub flood_factor: u32,
+    /// Below this many an hour nothing is held.
+    pub flood_floor: u32,
+    /// Attempts per message before it counts as failed.
+    pub attempts: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// STARTTLS is required; a relay that does not offer it is refused.
+    Starttls,
+    /// TLS from the first byte (port 465).
+    Implicit,
+    /// No TLS, accepted for a mail catcher on the loopback interface only.
+    PlainLoopback,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub security: SmtpSecurity,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    pub from: String,
+    pub from_name: Option<String>,
+    pub reply_to: Option<String>,
+    /// PEM of a private certificate authority, trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    pub hello_name: Option<String>,
+    pub connections: u32,
+    pub timeout_seconds: u64,
+}
+
+/// `[sms]`: an API that speaks as Twilio's does.
+#[derive(Debug, Clone)]
+pub struct Sms {
+    pub base_url: String,
+    pub account_sid: String,
+    /// API key SID; without it the account SID signs in.
+    pub api_key: Option<String>,
+    /// The API key's secret, or the account's auth token.
+    pub secret: SecretString,
+    /// Auth tokens that webhooks may be signed with: one, or two while rotating.
+    pub webhook_tokens: Vec<SecretString>,
+    pub from: Option<String>,
+    pub messaging_service: Option<String>,
+    pub timeout_seconds: u64,
+    /// Region of numbers without a country code, from `[organisation]`.
+    pub region: String,
+    /// Unguessable part of the webhook addresses.
+    pub hook_secret: SecretString,
+}
+
+/// `[rules]`
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// A folder of rules; without it the starter rules in the binary are used.
+    pub folder: Option<PathBuf>,
+    /// Ids of the rules that are live.
+    pub live: Vec<String>,
+}
+
+/// `[pull]`
+#[derive(Debug, Clone)]
+pub struct Pull {
+    pub interval_minutes: u32,
+    /// How far an increment reaches back before its watermark.
+    pub overlap_minutes: u32,
+    pub page_size: u32,
+}
+
+/// `[session]`
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub idle_minutes: u32,
+    pub absolute_hours: u32,
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone)]
+pub struct Alerts {
+    pub email: Option<String>,
+    pub webhook_url: Option<String>,
+    /// Signs the webhook's body (HMAC-SHA-256).
+    pub webhook_secret: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A `tracing` filter such as `info` or `beckon=debug,info`.
+    pub filter: String,
+}

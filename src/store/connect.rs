@@ -1,0 +1,53 @@
+//! Opening a database: SQLite with a write-ahead log that survives a power cut, or PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database};
+use secrecy::ExposeSecret;
+
+use super::{Store, StoreError};
+use crate::clock::{Clock, Entropy};
+use crate::config;
+use crate::seal::RootKey;
+
+impl Store {
+    /// Opens the database that the settings name, and brings its schema up to date.
+    pub async fn open(
+        database: &config::Database,
+        root: RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        let url = database.url.expose_secret();
+        let sqlite = url.starts_with("sqlite:");
+        let address = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url.to_owned() };
+        let mut options = ConnectOptions::new(address);
+        options
+            .max_connections(database.max_connections)
+            .acquire_timeout(Duration::from_secs(30))
+            // Statements can carry PHI as literals: they are never logged.
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(|options| {
+                options
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // FULL: what was committed is on disk, also after a power cut.
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(Duration::from_secs(20))
+                    .foreign_keys(true)
+                    .pragma("secure_delete", "ON")
+            });
+        let db = Database::connect(options).await.map_err(|error| open_error(url, &error))?;
+        Migrator::up(&db, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        Ok(Self::new(db, root, clock, entropy))
+    }
+}
+
+/// Names the file or the host, never the password.
+fn open_error(url: &str, error: &sea_orm::DbErr) -> StoreError {
+    let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
+    let place = place.split('?').next().unwrap_or_default();
+    StoreError::Open(format!("{place}: {}", super::brief(&error.to_string())))
+}

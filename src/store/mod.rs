@@ -1,0 +1,147 @@
+//! The only room that knows SQL. It takes and returns domain types; PHI goes in and out sealed. Every read is a `View`
+//! and every write a `Tx` of one tenant, so that no query can forget whose data it is.
+
+mod codes;
+mod connect;
+mod enrolments;
+mod events;
+mod keyring;
+mod mirror;
+mod patients;
+mod rules;
+mod tables;
+mod tenants;
+mod tx;
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseBackend, DatabaseConnection, DatabaseExecutor, DbErr};
+
+use crate::clock::{Clock, Entropy};
+use crate::domain::TenantId;
+use crate::seal::{RootKey, SealError};
+
+pub use events::EventFilter;
+pub use keyring::Class;
+pub use mirror::{MirrorChange, MirrorRow};
+pub use patients::normalised_name;
+pub use tx::Tx;
+
+/// Why the store could not do what it was asked. Statements and values are never part of the text.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database refused: {0}")]
+    Database(String),
+    #[error("the database cannot be opened: {0}")]
+    Open(String),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("the key of this data was destroyed, as the retention policy asked; it cannot be read any more")]
+    Shredded,
+    #[error("a stored {what} cannot be read: {reason}")]
+    Corrupt { what: &'static str, reason: String },
+    #[error("there is no tenant {0:?}; `beckon tenant list` shows those there are")]
+    NoTenant(String),
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        // A statement's literals may be PHI: keep the kind of failure, drop what it was about.
+        let words = match &error {
+            DbErr::ConnectionAcquire(_) => "no connection became free in time".to_owned(),
+            DbErr::RecordNotFound(_) => "the row is not there".to_owned(),
+            DbErr::Exec(inner) | DbErr::Query(inner) | DbErr::Conn(inner) => brief(&inner.to_string()),
+            DbErr::Type(_) | DbErr::Json(_) => "a column holds an unexpected type".to_owned(),
+            other => brief(&other.to_string()),
+        };
+        Self::Database(words)
+    }
+}
+
+/// The first line of a driver's message, without quoted values.
+fn brief(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut plain = String::new();
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '\'' => quoted = !quoted,
+            _ if quoted => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// One database with the keys to it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: DatabaseConnection,
+    keys: keyring::KeyRing,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// SQLite has one writer; waiting here is fair, waiting in SQLite is not.
+    writer: tokio::sync::Semaphore,
+}
+
+/// Reading access to one tenant's data.
+pub struct View<'a> {
+    store: &'a Store,
+    tenant: &'a TenantId,
+    conn: DatabaseExecutor<'a>,
+}
+
+impl Store {
+    fn new(db: DatabaseConnection, root: RootKey, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let writers = if db.get_database_backend() == DatabaseBackend::Sqlite { 1 } else { 1 << 16 };
+        Self {
+            inner: Arc::new(Inner {
+                db,
+                keys: keyring::KeyRing::new(root),
+                clock,
+                entropy,
+                writer: tokio::sync::Semaphore::new(writers),
+            }),
+        }
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.inner.entropy
+    }
+
+    /// A time-ordered id.
+    pub fn new_id(&self) -> uuid::Uuid {
+        self.inner.entropy.uuid_v7(self.inner.clock.now())
+    }
+
+    /// Reads of `tenant`'s data, outside any transaction.
+    pub fn view<'a>(&'a self, tenant: &'a TenantId) -> View<'a> {
+        View { store: self, tenant, conn: DatabaseExecutor::Connection(&self.inner.db) }
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.inner.db.get_database_backend() == DatabaseBackend::Sqlite
+    }
+}
+
+impl View<'_> {
+    pub fn tenant(&self) -> &TenantId {
+        self.tenant
+    }
+}
+
+/// Whose data key seals what belongs to one patient of one EHR.
+fn patient_subject(ehr: &crate::domain::EhrId, patient: &crate::domain::PatientId) -> String {
+    format!("{ehr}/{patient}")
+}

@@ -1,0 +1,23 @@
+//! The tables as sea-orm entities, column for column as the migrations make them. Only the store sees these.
+
+mod accounts;
+mod answers;
+mod ehrs;
+mod history;
+mod messages;
+mod mirrored;
+mod reminders;
+mod rules;
+mod sending;
+mod tenants;
+
+pub(in crate::store) use accounts::{staff, staff_session};
+pub(in crate::store) use answers::{opt_out, receipt, reply};
+pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, watermark};
+pub(in crate::store) use history::event;
+pub(in crate::store) use messages::{attempt, message, write_back};
+pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine};
+pub(in crate::store) use reminders::{decision, reminder};
+pub(in crate::store) use rules::{enrolment, rule_live, rule_version};
+pub(in crate::store) use sending::{alert, halt, leader, release_count, send_mode};
+pub(in crate::store) use tenants::{data_key, tenant, tenant_key};

@@ -1,0 +1,59 @@
+//! Writing transactions.
+
+use std::collections::HashMap;
+
+use sea_orm::{DatabaseExecutor, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use tokio::sync::SemaphorePermit;
+
+use super::keyring::Class;
+use super::{Store, StoreError, View};
+use crate::domain::TenantId;
+use crate::seal::Key;
+
+/// One writing transaction of one tenant. Dropped without `commit`, it changes nothing.
+pub struct Tx<'a> {
+    pub(super) store: &'a Store,
+    pub(super) tenant: TenantId,
+    pub(super) txn: DatabaseTransaction,
+    /// Data keys in use; those made here become known to others only with the commit.
+    pub(super) fresh: HashMap<(TenantId, Class, String), Key>,
+    _writer: SemaphorePermit<'a>,
+}
+
+impl Store {
+    /// Begins a writing transaction. On SQLite it takes the write lock at once: a transaction that begins by reading
+    /// and then writes fails under load, whatever the busy timeout.
+    pub async fn write(&self, tenant: &TenantId) -> Result<Tx<'_>, StoreError> {
+        let writer = self.inner.writer.acquire().await.map_err(|_| StoreError::Database("shutting down".to_owned()))?;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let txn = self.inner.db.begin_with_options(options).await?;
+        Ok(Tx { store: self, tenant: tenant.clone(), txn, fresh: HashMap::new(), _writer: writer })
+    }
+}
+
+impl Tx<'_> {
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The instant of this transaction's acts.
+    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.store.clock().now()
+    }
+
+    /// Reads inside the transaction: what it wrote is seen.
+    pub fn view(&self) -> View<'_> {
+        View { store: self.store, tenant: &self.tenant, conn: DatabaseExecutor::Transaction(&self.txn) }
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.txn.commit().await?;
+        for (subject, key) in self.fresh {
+            self.store.keys().keep(subject, key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! The store's promises: sealed columns, tenants kept apart, nothing half done.
+
+use beckon::domain::{Actor, EhrId, EventKind, PatientId, TenantId};
+use beckon::store::EventFilter;
+use serde_json::json;
+
+use crate::support::{TestStore, each_database};
+
+async fn append(t: &TestStore, words: &str) {
+    let mut tx = t.store.write(&t.tenant).await.unwrap();
+    let event = tx
+        .event(Actor::system("test"), EventKind::ReplyReceived)
+        .about_patient(&EhrId::new("ehr"), &PatientId::new("p1"))
+        .with_detail(json!({ "words": words }));
+    tx.append(event).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_is_read_back_as_it_was_written() {
+    each_database(async |t| {
+        append(&t, "I will come, Ada Lovelace").await;
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].detail["words"], "I will come, Ada Lovelace");
+        assert_eq!(events[0].patient, Some(PatientId::new("p1")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abandoned_transaction_leaves_nothing() {
+    each_database(async |t| {
+        let mut tx = t.store.write(&t.tenant).await.unwrap();
+        let event = tx.event(Actor::Patient, EventKind::ReplyReceived);
+        tx.append(event).await.unwrap();
+        drop(tx);
+        append(&t, "after").await;
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
+        assert_eq!(events.len(), 1, "only the committed event is there, and its key works");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_tenant_never_sees_another_ones_events() {
+    each_database(async |t| {
+        let other = TenantId::new("other");
+        t.store.add_tenant(&other, "Other Clinic").await.unwrap();
+        append(&t, "ours").await;
+        let theirs = t.store.view(&other).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
+        assert!(theirs.is_empty());
+        assert_ne!(
+            t.store.view(&t.tenant).blind("phone", "+15125550100").await.unwrap(),
+            t.store.view(&other).blind("phone", "+15125550100").await.unwrap(),
+            "the same number looks different in each tenant"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn twenty_writers_at_once_all_get_their_turn() {
+    each_database(async |t| {
+        futures_util::future::join_all((0..20).map(|n| {
+            let t = &t;
+            async move { append(t, &format!("writer {n}")).await }
+        }))
+        .await;
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 50, ..EventFilter::default() }).await.unwrap();
+        assert_eq!(events.len(), 20);
+    })
+    .await;
+}
