@@ -30,7 +30,7 @@ pub struct Patient {
     pub address_country: Option<Phi<String>>,
     /// Zone stated on the record itself (tz-code extension), where there is one.
     pub stated_zone: Option<Tz>,
-    /// `meta.security` codes that are not `U` or `L`: the record is handled as sensitive.
+    /// `meta.security` carries more than a usual confidentiality (U, L, M, N): the record is handled as sensitive.
     pub restricted: bool,
 }
 
