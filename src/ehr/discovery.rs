@@ -135,7 +135,7 @@ impl Discovery {
             Some(document) if document.contains_key("token_endpoint") => Some(document),
             Some(_) => return Err(DiscoveryError::NoTokenEndpoint { place: reply.place }),
             None if super::retry::is_transient(reply.status) => None,
-            None => self.from_metadata().await?,
+            None => self.metadata_fallback().await?,
         };
         let Some(document) = document else {
             let (status, content_type) = (reply.status, reply.media_type());
@@ -145,7 +145,7 @@ impl Discovery {
     }
 
     /// Old servers publish their endpoints in the CapabilityStatement alone.
-    async fn from_metadata(&self) -> Result<Option<Map<String, Value>>, DiscoveryError> {
+    async fn metadata_fallback(&self) -> Result<Option<Map<String, Value>>, DiscoveryError> {
         let url = self.ehr.base_url.join("metadata");
         let request = Outgoing::get(url, "application/fhir+json");
         let reply = self.transport.send_repeatable(request).await.map_err(Box::new)?;

@@ -33,7 +33,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
             max_body_bytes: 64 * 1024 * 1024,
             retry: RetryPolicy::default(),
             extra_ca_pem: None,

@@ -4,8 +4,10 @@
 pub mod assertion;
 pub mod budget;
 pub mod client;
+pub mod connect;
 pub mod connection;
 pub mod discovery;
+pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod keys;

@@ -37,12 +37,12 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 4, base: Duration::from_millis(500), cap: Duration::from_secs(60) }
+        Self { attempts: 4, base: Duration::from_millis(500), cap: Duration::from_mins(1) }
     }
 }
 
 /// No answer of a server is believed beyond this.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl RetryPolicy {
     /// The wait before try number `next` (the second try is 2), or `None` where this call must give up: all tries
@@ -100,7 +100,7 @@ mod tests {
     use crate::clock::SeededEntropy;
 
     const POLICY: RetryPolicy =
-        RetryPolicy { attempts: 4, base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+        RetryPolicy { attempts: 4, base: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()

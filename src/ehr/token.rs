@@ -127,7 +127,7 @@ pub struct AccessToken {
 impl AccessToken {
     /// Counted from the moment the request was sent, so that the server never thinks it older than we do.
     fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        let margin = Duration::from_secs(60).min(self.life / 5);
+        let margin = Duration::from_mins(1).min(self.life / 5);
         self.sent.age(now) + margin < self.life
     }
 
@@ -375,7 +375,7 @@ fn life(expires_in: &Value, place: &Place) -> Duration {
         Value::String(text) => text.trim().parse::<f64>().ok(),
         _ => None,
     };
-    let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { return Duration::from_secs(300) };
+    let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { return Duration::from_mins(5) };
     if (1.0..=86_400.0).contains(&seconds) {
         return Duration::from_secs_f64(seconds);
     }

@@ -3,6 +3,7 @@
 
 mod codes;
 mod connect;
+mod ehrs;
 mod enrolments;
 mod events;
 mod keyring;
@@ -21,6 +22,7 @@ use crate::clock::{Clock, Entropy};
 use crate::domain::TenantId;
 use crate::seal::{RootKey, SealError};
 
+pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;
 pub use mirror::{MirrorChange, MirrorRow};

@@ -5,3 +5,5 @@ mod fhir_prune;
 mod fhir_read;
 mod store;
 mod support;
+
+mod sandbox;
