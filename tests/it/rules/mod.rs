@@ -1,0 +1,3 @@
+//! Rules, planning and deciding: pure, so that a test is a patient, an instant and an expected answer.
+
+mod starter;
