@@ -5,6 +5,7 @@ mod config;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
+mod house;
 mod sandbox;
 mod store;
 mod support;
