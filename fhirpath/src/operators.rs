@@ -196,7 +196,7 @@ fn decimals<'a>(operator: Operator, a: Decimal, b: Decimal) -> Option<Item<'a>> 
         Operator::Add => a.checked_add(b).map(Item::Decimal),
         Operator::Subtract => a.checked_sub(b).map(Item::Decimal),
         Operator::Multiply => a.checked_mul(b).map(Item::Decimal),
-        Operator::Divide => a.checked_div(b).map(Item::Decimal),
+        Operator::Divide => a.checked_div(b).map(|value| Item::Decimal(value.normalize())),
         Operator::IntegerDivide => a.checked_div(b)?.trunc().to_i64().map(Item::Integer),
         Operator::Modulo => a.checked_rem(b).map(Item::Decimal),
         _ => None,
