@@ -151,6 +151,14 @@ fn order_is_told_only_as_far_as_both_sides_are_known() {
 }
 
 #[test]
+fn an_instant_leaves_the_language_as_it_came() {
+    let at = fhirpath::DateTime::parse("2024-08-31T22:30:15.250-05:00").unwrap();
+    assert_eq!(at.instant().unwrap().to_rfc3339(), "2024-08-31T22:30:15.250-05:00");
+    assert_eq!(fhirpath::DateTime::parse("2024-08-31").unwrap().instant(), None);
+    assert_eq!(fhirpath::DateTime::parse("2024-08-31T22:30:15").unwrap().instant(), None);
+}
+
+#[test]
 fn logic_has_three_values() {
     let words = [("true", Some(true)), ("false", Some(false)), ("{}", None)];
     for (a, left) in words {
