@@ -1,0 +1,1 @@
+//! Mail over SMTP, against a relay that follows a script.
