@@ -34,6 +34,7 @@ const LONGEST_REPLY: usize = 16 * 1024;
 const FINAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// A waiting connection that does not answer a NOOP within this time is given up.
 const NOOP_TIMEOUT: Duration = Duration::from_secs(5);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How to reach the relay.
 pub(super) struct Connector {
@@ -274,8 +275,9 @@ impl SmtpConnection {
         }
     }
 
+    /// Says goodbye, without waiting long for an answer.
     pub async fn close(mut self) {
-        let _ = timeout(NOOP_TIMEOUT, self.smtp.abort()).await;
+        let _ = timeout(QUIT_TIMEOUT, self.smtp.abort()).await;
     }
 }
 
