@@ -24,14 +24,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::replies::{self, Phase};
-use crate::channels::ChannelError;
+use crate::channels::error::ChannelError;
 use crate::config::{self, SmtpSecurity};
 use crate::domain::{Outcome, Rejection};
 
 /// More than any relay says before TLS.
 const LONGEST_REPLY: usize = 16 * 1024;
 /// RFC 5321 section 4.5.3.2.6: a relay may take long after the final dot, and giving up early doubles mail.
-const FINAL_TIMEOUT: Duration = Duration::from_secs(600);
+const FINAL_TIMEOUT: Duration = Duration::from_mins(10);
 /// A waiting connection that does not answer a NOOP within this time is given up.
 const NOOP_TIMEOUT: Duration = Duration::from_secs(5);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,14 +2,31 @@
 
 use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
 use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
-use super::OutboundEmail;
-use crate::channels::ChannelError;
+use crate::channels::error::ChannelError;
 use crate::config;
+use crate::domain::{EmailAddress, Phi};
+
+/// One mail to one person.
+#[derive(Debug)]
+pub struct OutboundEmail<'a> {
+    pub to: &'a EmailAddress,
+    pub subject: &'a Phi<String>,
+    pub text: &'a Phi<String>,
+    pub html: Option<&'a Phi<String>>,
+    /// `<id@domain>`; the same on every repeat, so that a receiver can tell a repeat.
+    pub message_id: &'a str,
+    /// Address for one-click unsubscribing (RFC 8058); https.
+    pub list_unsubscribe: Option<&'a str>,
+    /// Envelope sender, where bounces go, if it is not `smtp.from`.
+    pub envelope_from: Option<&'a EmailAddress>,
+    pub date: DateTime<Utc>,
+}
 
 /// Who the mail is from.
 #[derive(Debug, Clone)]

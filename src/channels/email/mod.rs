@@ -7,30 +7,13 @@ mod replies;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::ChannelError;
+use super::error::ChannelError;
 use crate::config;
-use crate::domain::{EmailAddress, Outcome, Phi, Rejection};
+use crate::domain::{Outcome, Rejection};
 use connection::{Connector, SmtpConnection};
+pub use message::OutboundEmail;
 use message::Sender;
 use pool::Pool;
-
-/// One mail to one person.
-#[derive(Debug)]
-pub struct OutboundEmail<'a> {
-    pub to: &'a EmailAddress,
-    pub subject: &'a Phi<String>,
-    pub text: &'a Phi<String>,
-    pub html: Option<&'a Phi<String>>,
-    /// `<id@domain>`; the same on every repeat, so that a receiver can tell a repeat.
-    pub message_id: &'a str,
-    /// Address for one-click unsubscribing (RFC 8058); https.
-    pub list_unsubscribe: Option<&'a str>,
-    /// Envelope sender, where bounces go, if it is not `smtp.from`.
-    pub envelope_from: Option<&'a EmailAddress>,
-    pub date: DateTime<Utc>,
-}
 
 /// One relay. Cheap to share behind an `Arc`; holds up to `smtp.connections` connections.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub use segments::{Encoding, Segments, plain_punctuation, segments};
 pub use signature::{verify_body_signature, verify_signature};
 pub use webhook::{InboundSms, StatusReport};
 
-use super::ChannelError;
+use super::error::ChannelError;
 use crate::config;
 use crate::domain::{AttemptState, Outcome, Phi, PhoneNumber, Rejection};
 

@@ -31,8 +31,10 @@ pub fn verify_body_signature(url: &str, body: &[u8], header: &str, tokens: &[Sec
     let named = url::Url::parse(url)
         .ok()
         .and_then(|url| url.query_pairs().find(|(key, _)| key == "bodySHA256").map(|(_, hash)| hash.into_owned()));
-    let hash: String =
-        digest::digest(&digest::SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digest::digest(&digest::SHA256, body)
+        .as_ref()
+        .iter()
+        .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     named.is_some_and(|named| named.eq_ignore_ascii_case(&hash)) && verify_signature(url, &[], header, tokens)
 }
 

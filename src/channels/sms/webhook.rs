@@ -1,6 +1,6 @@
 //! What the provider tells us later: reports on a text, and texts from patients. Unknown fields are ignored.
 
-use crate::channels::ChannelError;
+use crate::channels::error::ChannelError;
 use crate::domain::{Address, AttemptState, Phi, PhoneNumber, ReplyMeaning};
 
 /// A report on a text that was sent.
