@@ -42,8 +42,11 @@ pub enum OutboxError {
 
 /// How many rows one turn takes of each kind.
 const BATCH: u64 = 200;
-/// How long a claimed row is held; longer than any provider call may take.
-const LEASE: TimeDelta = TimeDelta::seconds(120);
+/// How long a claimed reminder is held while the EHR is asked and a decision is made.
+const DECIDE_LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How long a message is held while its provider is called; longer than the longest call, which is a mail relay's ten
+/// minutes after the final dot (RFC 5321, 4.5.3.2.6): a lease that ended earlier would invite a second sender.
+const SEND_LEASE: TimeDelta = TimeDelta::minutes(15);
 
 /// What one turn did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

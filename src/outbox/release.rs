@@ -8,7 +8,7 @@ use serde_json::json;
 use super::deliver::{Ready, opened};
 use super::facts::{Gathered, Subject};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
-use super::{BATCH, LEASE, Outbox, OutboxError, Providers};
+use super::{BATCH, DECIDE_LEASE, Outbox, OutboxError, Providers, SEND_LEASE};
 use crate::domain::{
     Actor, Address, AlertKind, Channel, Check, CheckResult, Decision, DecisionId, EhrId, Event, EventKind, Message,
     MessageId, MessageOrigin, PatientId, Reason, Release, Reminder, ReminderId, RuleId, Verdict,
@@ -21,7 +21,7 @@ impl Outbox {
     /// Decides on due reminders and delivers those released. Answers how many were decided and how many sent.
     pub(super) async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
-        let claimed = tx.claim_reminders(self.holder, LEASE, BATCH).await?;
+        let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, BATCH).await?;
         tx.commit().await?;
         if claimed.is_empty() {
             return Ok((0, 0));
@@ -293,7 +293,7 @@ impl Outbox {
             return Ok(Vec::new());
         }
         let messages: Vec<Message> = opening.iter().map(|(_, _, message)| message.clone()).collect();
-        tx.insert_messages(&messages, self.holder, LEASE).await?;
+        tx.insert_messages(&messages, self.holder, SEND_LEASE).await?;
         let mut attempts = Vec::with_capacity(messages.len());
         for message in &messages {
             attempts.push(opened(&self.store, message, 1, Providers::name(message.channel)));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use super::deliver::{Ready, opened, opened_event, settled_event};
-use super::{BATCH, LEASE, Outbox, OutboxError, Providers};
+use super::{BATCH, Outbox, OutboxError, Providers, SEND_LEASE};
 use crate::domain::{
     Address, AlertKind, Attempt, AttemptState, Channel, EhrId, Event, Message, MessageOrigin, MessageState, Reason,
     Reminder, ReminderId, Verdict,
@@ -33,7 +33,7 @@ enum Look {
 impl Outbox {
     pub(super) async fn retry_due(&self) -> Result<usize, OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
-        let due = tx.claim_messages(self.holder, LEASE, BATCH).await?;
+        let due = tx.claim_messages(self.holder, SEND_LEASE, BATCH).await?;
         tx.commit().await?;
         let mut again: BTreeMap<EhrId, Vec<(Delivery, bool)>> = BTreeMap::new();
         let count = due.len();
