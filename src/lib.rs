@@ -10,3 +10,4 @@ pub mod rules;
 pub mod sandbox;
 pub mod seal;
 pub mod store;
+pub mod web;

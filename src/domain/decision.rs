@@ -46,6 +46,9 @@ pub struct Release {
     pub language: String,
     pub detail: Detail,
     pub basis: ConsentBasis,
+    /// After this instant it must not be handed to a provider (I3). Never later than the reminder's own expiry; earlier
+    /// where the freshly read resource was moved forward.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// One check of a decision.
@@ -141,4 +144,6 @@ reasons! {
     Superseded => "superseded", "Another reminder of the same occasion took its place.";
     ProviderRefused => "provider_refused", "The provider refused the message.";
     NotApplicable => "not_applicable", "The rule does not apply.";
+    AnchorMissing => "anchor_missing", "The resource has no date and time to count from.";
+    BookedLate => "booked_late", "The appointment was booked too close to its start for this step.";
 }

@@ -14,6 +14,9 @@ pub struct Occasion {
     pub resource: ResourceKey,
     /// The instant that the steps count from, as it was when the occasion came to be.
     pub anchor: DateTime<Utc>,
+    /// The occasion that this one took the place of, when a resource was moved or booked anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<OccasionKey>,
 }
 
 /// What `rules::plan` answers for one step of one occasion.

@@ -20,8 +20,15 @@ pub struct Rule {
     pub condition: String,
     /// FHIRPath to the instant that the steps count from.
     pub anchor: String,
-    /// Further types that the condition reads through the patient's mirror.
+    /// Whether each resource is an occasion of its own, or all matching resources of a patient are one.
+    pub per: Per,
+    /// Makes the occasion come back; absent means once.
+    pub cadence: Option<Cadence>,
+    /// Further types that the condition reads through the patient's mirror. What is missing there counts as absent only
+    /// if the type was pulled completely for the patient within `freshness_minutes`.
     pub reads: Vec<ResourceType>,
+    /// How old a complete pull of the types in `reads` may be (minutes).
+    pub freshness_minutes: u32,
     /// A move of the anchor by no more than this keeps the occasion (minutes).
     pub move_tolerance_minutes: u32,
     /// Smaller goes first when the frequency budget is short.
@@ -30,14 +37,32 @@ pub struct Rule {
     pub channels: Vec<(Channel, Detail)>,
     /// Send although the EHR cannot be read at send time; the decision records it.
     pub stale_ok: bool,
-    /// Named value sets usable in the condition: url to (system, code) pairs.
+    /// Named value sets usable in the condition through `memberOf`: url to (system, code) pairs.
     pub value_sets: BTreeMap<String, Vec<(String, String)>>,
     pub steps: Vec<Step>,
-    /// File name (`es.sms.txt`) to content.
+    /// File name (`es.sms.reminder.txt`) to content.
     pub templates: BTreeMap<String, String>,
 }
 
-/// One moment of a rule's cadence.
+/// How many occasions the matching resources of one patient make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each resource is an occasion: every appointment is reminded of.
+    Resource,
+    /// All matching resources are one occasion, counted from the earliest anchor: a disease that is listed twice is
+    /// followed up once.
+    Patient,
+}
+
+/// A repetition: occasions at anchor + 1 × every, anchor + 2 × every, and so on. The anchor itself is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cadence {
+    /// `Days` or `Months` on the facility's wall clock, at least one.
+    pub every: Offset,
+}
+
+/// One moment of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     pub id: StepId,

@@ -28,6 +28,12 @@ pub enum FaultKind {
     NextOnOtherOrigin { origin: String },
     /// The `next` link leads to the page itself.
     NextLoop,
+    /// Every match on the page comes twice.
+    DuplicateEntries,
+    /// A page with an OperationOutcome and a `next` link, but without a match; the matches come on the page after.
+    PageWithoutMatch,
+    /// Discovery names another token endpoint.
+    OtherTokenEndpoint { url: String },
     /// The `Date` header is wrong by so many seconds.
     ClockSkew { seconds: i64 },
     /// The work is done and kept, then the connection is dropped without an answer.

@@ -59,6 +59,8 @@ async fn answer(world: Data<World>, http: HttpRequest, body: Bytes) -> HttpRespo
     };
     let path = http.uri().path_and_query().map_or_else(|| request.path.clone(), ToString::to_string);
     world.seen.note(SeenRequest { at: world.clock.now(), method: request.method.clone(), path, status: reply.status });
+    // The hospital tells its own time, which may not be the machine's.
+    let reply = reply.with("date", http_date(world.clock.now()));
     spoiled(&world, &request, reply)
 }
 
@@ -137,6 +139,7 @@ fn spoiled(world: &World, request: &Request, mut reply: Reply) -> HttpResponse {
             reply = reply.with("content-type", content_type);
         }
         Some(FaultKind::ClockSkew { seconds }) => {
+            reply.headers.retain(|(name, _)| *name != "date");
             reply = reply.with("date", http_date(world.clock.now() + TimeDelta::seconds(seconds)));
         }
         Some(FaultKind::LostReply) => {

@@ -1,91 +1,25 @@
 //! The hospital as a whole: start it, ask it what it knows, let time pass, make something go wrong.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use super::advance::{Advanced, advance};
 use super::days::Script;
-use super::ehr::{Archive, Authority, Ehr, JwksSource, Personality};
+use super::ehr::{Archive, Authority, Ehr, Found, JwksSource};
 use super::faults::{Fault, Faults};
 use super::front;
 use super::generator::{Awkward, Generator};
 use super::mailbox::{self, Certificates, Mail, MailPorts, Mailbox};
+use super::options::{HospitalOptions, SandboxError};
 use super::phone::{Phone, PhoneAccount, Text};
 use super::seen::{Seen, SeenRequest};
 use super::world::{Truth, World};
-use crate::clock::{Clock, Entropy, SeededEntropy};
-
-/// What a hospital is started with. [`HospitalOptions::new`] fills in what a demo wants.
-#[derive(Debug, Clone)]
-pub struct HospitalOptions {
-    /// How many patients; 0 leaves organization, locations and practitioners only.
-    pub patients: u32,
-    pub seed: u64,
-    pub personality: Personality,
-    /// The clock that stamps, expires and lets days pass.
-    pub clock: Arc<dyn Clock>,
-    pub listen: IpAddr,
-    /// 0 takes a free port, here and below.
-    pub http_port: u16,
-    pub smtp_port: u16,
-    pub smtps_port: u16,
-    /// How long an access token lives.
-    pub token_life: TimeDelta,
-    /// From a text to its first status callback, and from that to the second.
-    pub callback_delay: TimeDelta,
-    /// Whether appointments move, are kept and missed as time passes.
-    pub script: bool,
-    /// Whether some patients answer texts.
-    pub patients_reply: bool,
-    /// Login and password that the mail server asks for.
-    pub smtp_login: Option<(String, String)>,
-    /// Where what patients write is posted.
-    pub inbound_url: Option<String>,
-    /// How often time passes by itself; otherwise only through [`Hospital::advance_to`].
-    pub tick_every: Option<std::time::Duration>,
-}
-
-impl HospitalOptions {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            patients: 100,
-            seed: 1,
-            personality: Personality::hapi(),
-            clock,
-            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            http_port: 0,
-            smtp_port: 0,
-            smtps_port: 0,
-            token_life: TimeDelta::seconds(300),
-            callback_delay: TimeDelta::seconds(2),
-            script: true,
-            patients_reply: true,
-            smtp_login: None,
-            inbound_url: None,
-            tick_every: None,
-        }
-    }
-}
-
-#[derive(Debug, Error)]
-pub enum SandboxError {
-    #[error("the simulated hospital cannot listen on {address}: {source}; choose another port or address")]
-    Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the simulated hospital cannot make an HTTP client: {0}")]
-    HttpClient(#[from] reqwest::Error),
-    #[error("the simulated mail server cannot make its certificates: {0}")]
-    Certificates(String),
-    #[error("line {line} is not a FHIR resource with resourceType and id")]
-    Resource { line: usize },
-    #[error("the webhook for what patients write is not set or did not answer")]
-    Webhook,
-}
+use crate::clock::{Entropy, SeededEntropy};
 
 /// A running hospital. Dropping it stops its servers without waiting for them.
 pub struct Hospital {
@@ -121,6 +55,8 @@ impl Hospital {
             .no_proxy()
             .timeout(std::time::Duration::from_secs(15))
             .redirect(reqwest::redirect::Policy::none())
+            // The gateway under test may be killed and started again: no connection outlives its post.
+            .pool_max_idle_per_host(0)
             .build()?;
         let certificates =
             Arc::new(Certificates::make(listen).map_err(|error| SandboxError::Certificates(error.to_string()))?);
@@ -305,6 +241,17 @@ impl Hospital {
         if store(&self.world.ehr.archive, resource) { Ok(()) } else { Err(SandboxError::Resource { line: 1 }) }
     }
 
+    /// As [`Hospital::put`], but `meta.lastUpdated` is `updated`: a commit that becomes visible late.
+    ///
+    /// # Errors
+    /// When it lacks resourceType or id.
+    pub fn put_late(&self, resource: Value, updated: DateTime<Utc>) -> Result<(), SandboxError> {
+        let (kind, id) = name(&resource).ok_or(SandboxError::Resource { line: 1 })?;
+        // Without an expected version nothing is stale.
+        let _stored = self.world.ehr.archive.put_at(&kind, &id, resource, None, updated);
+        Ok(())
+    }
+
     /// Deletes a resource: reads answer 410 from now on.
     pub fn delete(&self, kind: &str, id: &str) -> bool {
         self.world.ehr.archive.delete(kind, id)
@@ -328,7 +275,10 @@ impl Hospital {
 
     /// A resource as it stands now.
     pub fn resource(&self, kind: &str, id: &str) -> Option<Value> {
-        self.resources(kind).into_iter().find(|resource| resource["id"] == id)
+        match self.world.ehr.archive.read(kind, id) {
+            Found::Here(version) => version.resource.clone(),
+            Found::Gone | Found::Never => None,
+        }
     }
 
     /// Every live resource of a type, by id.
@@ -379,11 +329,11 @@ impl Drop for Hospital {
     }
 }
 
+/// Type and id of a resource that has both.
+fn name(resource: &Value) -> Option<(String, String)> {
+    Some((resource["resourceType"].as_str()?.to_owned(), resource["id"].as_str()?.to_owned()))
+}
+
 fn store(archive: &Archive, resource: Value) -> bool {
-    let (Some(kind), Some(id)) =
-        (resource["resourceType"].as_str().map(str::to_owned), resource["id"].as_str().map(str::to_owned))
-    else {
-        return false;
-    };
-    archive.put(&kind, &id, resource, None).is_ok()
+    name(&resource).is_some_and(|(kind, id)| archive.put(&kind, &id, resource, None).is_ok())
 }

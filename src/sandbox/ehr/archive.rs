@@ -100,7 +100,18 @@ impl Archive {
         resource: Value,
         expected: Option<u32>,
     ) -> Result<(Arc<Version>, bool), Stale> {
-        let now = self.clock.now();
+        self.put_at(kind, id, resource, expected, self.clock.now())
+    }
+
+    /// As [`Archive::put`], stamped with another instant than now: a commit that becomes visible late.
+    pub fn put_at(
+        &self,
+        kind: &str,
+        id: &str,
+        resource: Value,
+        expected: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<(Arc<Version>, bool), Stale> {
         let mut shelves = self.writing();
         let versions = shelves.entry(kind.to_owned()).or_default().entry(id.to_owned()).or_default();
         let current = versions.last();

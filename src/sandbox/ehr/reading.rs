@@ -143,6 +143,9 @@ fn page(ehr: &Ehr, request: &Request, kept: &Kept, token: &str, offset: usize, g
     };
     let found: Vec<Arc<Version>> = ids.filter_map(|id| here(&kept.kind, id)).collect();
     let mut entries: Vec<Value> = found.iter().map(|version| entry(ehr, &kept.kind, version, "match")).collect();
+    if ehr.faults.strikes(&request.method, &request.path, &FaultKind::DuplicateEntries) {
+        entries.extend_from_within(..);
+    }
     let mut included = BTreeSet::new();
     for (_, param) in kept.includes.iter().filter(|(source, _)| *source == kept.kind) {
         included.extend(found.iter().flat_map(|version| references_of(version.body(), &kept.kind, param)));
@@ -152,9 +155,21 @@ fn page(ehr: &Ehr, request: &Request, kept: &Kept, token: &str, offset: usize, g
         entries.extend(here(kind, id).map(|version| entry(ehr, kind, &version, "include")));
     }
     let mut links = vec![json!({"relation": "self", "url": kept.self_link})];
-    let next = offset + kept.count;
+    let mut next = offset + kept.count;
+    let hollow = ehr.faults.strikes(&request.method, &request.path, &FaultKind::PageWithoutMatch);
+    if hollow {
+        next = offset;
+        let text = "the matches follow on the next page";
+        entries =
+            vec![json!({"resource": outcome("information", "informational", text), "search": {"mode": "outcome"}})];
+    }
     if next < kept.ids.len() {
-        links.push(json!({"relation": "next", "url": next_link(ehr, request, token, offset, next)}));
+        let mut url = next_link(ehr, request, token, offset, next);
+        if hollow {
+            // Another URL than that of a page already read.
+            url.push_str("&again=1");
+        }
+        links.push(json!({"relation": "next", "url": url}));
     }
     let mut bundle = json!({"resourceType": "Bundle", "id": token.get(..16), "meta": {"lastUpdated": stamp(ehr)}, "type": "searchset",
                             "total": kept.ids.len(), "link": links});

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::clock::{Clock, Entropy};
 use crate::sandbox::faults::{FaultKind, Faults};
 use crate::sandbox::http::{Reply, Request};
@@ -34,7 +36,7 @@ impl Ehr {
     pub async fn answer(&self, request: &Request) -> Reply {
         let path = request.path.strip_prefix(ROOT).unwrap_or_default().trim_matches('/');
         match path {
-            ".well-known/smart-configuration" => return Reply::json(200, &self.authority.configuration()),
+            ".well-known/smart-configuration" => return self.configuration(request),
             "metadata" => return Reply::fhir(200, &metadata::statement(self)),
             _ => {}
         }
@@ -43,6 +45,15 @@ impl Ehr {
             Err(reply) => return reply,
         };
         self.act(request, path, &grant)
+    }
+
+    fn configuration(&self, request: &Request) -> Reply {
+        let mut configuration = self.authority.configuration();
+        let moved = |kind: &FaultKind| matches!(kind, FaultKind::OtherTokenEndpoint { .. });
+        if let Some(FaultKind::OtherTokenEndpoint { url }) = self.faults.strike(&request.method, &request.path, moved) {
+            configuration["token_endpoint"] = Value::String(url);
+        }
+        Reply::json(200, &configuration)
     }
 
     /// Who asks; or the 401.

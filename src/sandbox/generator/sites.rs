@@ -21,7 +21,7 @@ pub fn practitioner(index: u32) -> String {
 fn location(place: &Place) -> Value {
     let mut location = json!({
         "resourceType": "Location", "id": place.id, "status": "active", "name": place.clinic, "mode": "instance",
-        "telecom": [{"system": "phone", "value": format!("+1{}5550199", place.area_codes[0]), "use": "work"}],
+        "telecom": [{"system": "phone", "value": format!("+1{}5550169", place.area_codes[0]), "use": "work"}],
         "address": {"line": [place.street], "city": place.city, "state": place.state, "postalCode": format!("{}01", place.zip), "country": "US"},
         "managingOrganization": {"reference": "Organization/org-main"}
     });
@@ -36,7 +36,7 @@ fn location(place: &Place) -> Value {
 pub fn sites() -> Vec<Value> {
     let mut out = vec![json!({
         "resourceType": "Organization", "id": "org-main", "active": true, "name": "Example Health",
-        "telecom": [{"system": "phone", "value": "+16175550198", "use": "work"}]
+        "telecom": [{"system": "phone", "value": "+18005550101", "use": "work"}]
     })];
     out.extend(PLACES.iter().map(location));
     out.push(json!({"resourceType": "Location", "id": MOBILE_UNIT, "status": "active", "name": "Mobile Screening Unit", "mode": "instance",

@@ -104,7 +104,7 @@ impl Phone {
         let account = PhoneAccount {
             sid: hex("AC"),
             auth_token: entropy.token()[..32].to_owned(),
-            number: "+16175550199".to_owned(),
+            number: "+18005550100".to_owned(),
             service_sid: hex("MG"),
         };
         let state = Mutex::new(State { inbound_url, ..State::default() });

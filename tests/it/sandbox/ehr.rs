@@ -82,6 +82,48 @@ async fn an_increment_shows_what_changed_and_only_that() {
 }
 
 #[tokio::test]
+async fn a_late_commit_carries_its_own_time() {
+    let site = Site::empty().await;
+    let token = site.token("system/*.rs").await;
+    site.clock.advance(TimeDelta::minutes(3));
+    let late = json!({"resourceType": "Appointment", "id": "late", "status": "booked"});
+    site.hospital.put_late(late, super::support::monday() + TimeDelta::minutes(1)).unwrap();
+    let since = |at: &str| format!("/Appointment?_lastUpdated=ge2026-03-02T12:0{at}:00Z");
+    assert_eq!(site.all(&since("1"), &token).await.len(), 1);
+    assert!(site.all(&since("2"), &token).await.is_empty());
+    let reply = site.get("/Appointment/late", &token).await;
+    assert_eq!(reply.header("date"), "Mon, 02 Mar 2026 12:03:00 GMT", "the hospital tells its own time");
+}
+
+#[tokio::test]
+async fn another_personality_refuses_what_it_does_not_offer() {
+    let site = Site::with(|options| {
+        options.patients = 3;
+        options.personality.last_updated = false;
+        options.personality.conditional_create = false;
+        options.personality.stale_status = 409;
+        options.personality.empty_created = true;
+    })
+    .await;
+    let token = site.token("system/*.cruds").await;
+    let reply = site.get("/Patient?_lastUpdated=gt2030-01-01", &token).await;
+    assert_eq!(reply.body["total"], 3);
+    assert!(!link(&reply.body, "self").unwrap().contains("_lastUpdated"));
+    for _ in 0..2 {
+        let reply = create(&site, &token, "o-1", Some("identifier=o-1")).await;
+        assert_eq!((reply.status, &reply.body, reply.header("etag")), (201, &Value::Null, "W/\"1\""));
+    }
+    assert_eq!(site.hospital.communications().len(), 2);
+    let mut one = site.hospital.communications()[0].clone();
+    one["status"] = json!("completed");
+    let path = format!("/Communication/{}", one["id"].as_str().unwrap());
+    let stale = answer(site.write(Method::PUT, &path, &token, &one).header("if-match", "W/\"7\"")).await;
+    assert_eq!(stale.status, 409);
+    let statement = answer(site.http.get(site.url("/metadata"))).await.body.to_string();
+    assert!(!statement.contains("_lastUpdated") && !statement.contains("\"conditionalCreate\":true"));
+}
+
+#[tokio::test]
 async fn search_understands_what_a_gateway_asks() {
     let site = Site::with_patients(60).await;
     let token = site.token("system/*.rs").await;

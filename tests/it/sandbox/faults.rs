@@ -93,6 +93,12 @@ async fn paging_goes_wrong_as_asked() {
     site.hospital.inject(Fault::new(FaultKind::ExpiredPaging));
     assert_eq!(site.get(&next, &token).await.status, 410);
     assert_eq!(site.get(&next, &token).await.status, 200);
+    site.hospital.inject(Fault::new(FaultKind::DuplicateEntries).after(1));
+    site.hospital.inject(Fault::new(FaultKind::PageWithoutMatch).after(2));
+    let ids: Vec<String> =
+        site.all("/Patient?_count=5", &token).await.iter().map(|patient| patient["id"].to_string()).collect();
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!((ids.len(), different.len()), (35, 30), "five come twice, none is missing");
     site.hospital.inject(Fault::new(FaultKind::IgnoreParameter { name: "_lastUpdated".to_owned() }));
     let deaf = site.get("/Patient?_lastUpdated=gt2030-01-01", &token).await;
     assert_eq!(deaf.body["total"], 30);
@@ -125,4 +131,14 @@ async fn a_good_token_is_refused_once_or_always() {
     site.hospital.clear_faults();
     let seen: Vec<u16> = site.hospital.requests().iter().map(|request| request.status).collect();
     assert_eq!(seen, [200, 401, 200, 401, 401, 401]);
+}
+
+#[tokio::test]
+async fn discovery_can_name_another_token_endpoint() {
+    let site = Site::empty().await;
+    let url = "https://elsewhere.example/token";
+    site.hospital.inject(Fault::new(FaultKind::OtherTokenEndpoint { url: url.to_owned() }));
+    let discovery = site.url("/.well-known/smart-configuration");
+    assert_eq!(answer(site.http.get(&discovery)).await.body["token_endpoint"], url);
+    assert_eq!(answer(site.http.get(&discovery)).await.body["token_endpoint"], site.hospital.token_url());
 }

@@ -25,6 +25,8 @@ fn the_same_seed_and_day_make_the_same_bytes() {
     let generator = Generator::new(7, today());
     let in_turn: Vec<_> = generator.charts(50).map(|chart| chart.resources).collect();
     assert_eq!(generator.chart(49).resources, in_turn[49], "a chart does not depend on the charts before it");
+    let last = generator.chart(999_999);
+    assert_eq!((last.patient.as_str(), last.resources[0]["id"].as_str()), ("p1000000", Some("p1000000")));
 }
 
 /// Counts what passes through and keeps nothing.

@@ -5,5 +5,5 @@ mod faults;
 mod generator;
 mod mailbox;
 mod phone;
-mod support;
+pub mod support;
 mod token;

@@ -1,65 +1,10 @@
 //! The text service answers, reports back and takes replies as the carrier's published API says.
 
-use std::sync::{Arc, Mutex};
-
-use beckon::sandbox::{Fault, FaultKind, sign};
+use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Site, answer};
-
-/// Form fields and the signature.
-type Post = (Vec<(String, String)>, String);
-
-/// A webhook of the gateway's: keeps the form fields and the signature of every post.
-pub struct Hook {
-    pub url: String,
-    seen: Arc<Mutex<Vec<Post>>>,
-}
-
-impl Hook {
-    pub fn listen() -> Self {
-        use std::io::{BufRead, BufReader, Read, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hooks/twilio/secret?x=1", listener.local_addr().unwrap());
-        let seen: Arc<Mutex<Vec<Post>>> = Arc::default();
-        let kept = seen.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = BufReader::new(stream.unwrap());
-                let (mut length, mut signature) = (0, String::new());
-                loop {
-                    let mut line = String::new();
-                    stream.read_line(&mut line).unwrap();
-                    let (name, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
-                    match name.to_ascii_lowercase().as_str() {
-                        "" => break,
-                        "content-length" => length = value.parse().unwrap(),
-                        "x-twilio-signature" => value.clone_into(&mut signature),
-                        _ => {}
-                    }
-                }
-                let mut body = vec![0; length];
-                stream.read_exact(&mut body).unwrap();
-                let fields =
-                    url::form_urlencoded::parse(&body).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-                kept.lock().unwrap().push((fields, signature));
-                stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
-            }
-        });
-        Self { url, seen }
-    }
-
-    /// The posts so far, each with a signature that verified.
-    pub fn posts(&self, auth_token: &str) -> Vec<Value> {
-        let seen = self.seen.lock().unwrap();
-        let check = |(fields, signature): &Post| {
-            assert_eq!(&sign(auth_token, &self.url, fields), signature);
-            Value::Object(fields.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
-        };
-        seen.iter().map(check).collect()
-    }
-}
+use super::support::{Answer, Hook, Site, answer};
 
 const GOOD: &str = "+16175550123";
 

@@ -7,14 +7,14 @@
 //! let reply = site.get("/Patient?_count=5", &token).await;   // Answer { status, body, headers }
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use beckon::clock::{Clock, ManualClock};
-use beckon::sandbox::{Hospital, HospitalOptions, JwksSource};
+use beckon::sandbox::{Hospital, HospitalOptions, JwksSource, sign};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -176,4 +176,57 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
     let body = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap_or(Value::Null);
     Answer { status, headers, body }
+}
+
+/// Form fields and the signature.
+type Post = (Vec<(String, String)>, String);
+
+/// A webhook of the gateway's: keeps the form fields and the signature of every post.
+pub struct Hook {
+    pub url: String,
+    seen: Arc<Mutex<Vec<Post>>>,
+}
+
+impl Hook {
+    pub fn listen() -> Self {
+        use std::io::{BufRead, BufReader, Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hooks/twilio/secret?x=1", listener.local_addr().unwrap());
+        let seen: Arc<Mutex<Vec<Post>>> = Arc::default();
+        let kept = seen.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut length, mut signature) = (0, String::new());
+                loop {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).unwrap();
+                    let (name, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
+                    match name.to_ascii_lowercase().as_str() {
+                        "" => break,
+                        "content-length" => length = value.parse().unwrap(),
+                        "x-twilio-signature" => value.clone_into(&mut signature),
+                        _ => {}
+                    }
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).unwrap();
+                let fields =
+                    url::form_urlencoded::parse(&body).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+                kept.lock().unwrap().push((fields, signature));
+                stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        Self { url, seen }
+    }
+
+    /// The posts so far, each with a signature that verified.
+    pub fn posts(&self, auth_token: &str) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        let check = |(fields, signature): &Post| {
+            assert_eq!(&sign(auth_token, &self.url, fields), signature);
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
+        };
+        seen.iter().map(check).collect()
+    }
 }
