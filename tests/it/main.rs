@@ -6,6 +6,7 @@ mod ehr;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
+mod house;
 mod sandbox;
 mod store;
 mod support;
