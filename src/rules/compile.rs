@@ -107,9 +107,10 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
         Some(compiled)
     };
     let condition = compile(&rule.condition, "condition");
+    let unless = rule.unless.as_deref().map(|unless| compile(unless, "unless"));
     let anchor = compile(&rule.anchor, "anchor");
     let mut variants = Vec::new();
-    let mut all_compiled = true;
+    let mut all_compiled = !matches!(unless, Some(None));
     for (step_index, step) in rule.steps.iter().enumerate() {
         let mut of_step = Vec::new();
         for (index, variant) in step.variants.iter().enumerate() {
@@ -128,7 +129,7 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
         ));
     }
     all_compiled.then_some(())?;
-    Some(Conditions { condition: condition?, anchor: anchor?, variants })
+    Some(Conditions { condition: condition?, unless: unless.flatten(), anchor: anchor?, variants })
 }
 
 fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<RuleProblem>) -> Option<Expression> {

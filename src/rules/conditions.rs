@@ -18,17 +18,27 @@ use super::{Mirror, Mirrored};
 #[derive(Debug, Clone)]
 pub(super) struct Conditions {
     pub condition: Expression,
+    pub unless: Option<Expression>,
     pub anchor: Expression,
     /// For each step, for each of its variants.
     pub variants: Vec<Vec<Option<Expression>>>,
 }
 
 impl Conditions {
-    /// Whether the answer can change while no data changes.
-    pub(super) fn reads_clock(&self) -> bool {
-        let references = self.condition.references();
-        references.reads_clock || references.variables.contains("today")
+    /// Whether the answer to who is meant can change while no data changes.
+    pub(super) fn selects_by_clock(&self) -> bool {
+        reads_clock(&self.condition) || reads_clock(&self.anchor)
     }
+
+    /// Whether a step can become necessary while no data changes.
+    pub(super) fn excuses_by_clock(&self) -> bool {
+        self.unless.as_ref().is_some_and(reads_clock)
+    }
+}
+
+fn reads_clock(expression: &Expression) -> bool {
+    let references = expression.references();
+    references.reads_clock || ["today", "now"].iter().any(|name| references.variables.contains(*name))
 }
 
 /// What an expression is evaluated on.

@@ -8,6 +8,7 @@ mod fhir_read;
 mod fhir_write;
 mod house;
 mod sandbox;
+mod rules;
 mod store;
 mod support;
 mod web_routes;

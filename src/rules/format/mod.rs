@@ -7,6 +7,7 @@
 //! purpose = "treatment"                 # or "operations"; marketing is refused
 //! resource = "Appointment"
 //! condition = "status = 'booked'"       # FHIRPath over the resource
+//! unless = "…"                          # FHIRPath; where true as a step falls due, the step is not needed
 //! anchor = "start"                      # FHIRPath to the instant that the steps count from
 //! per = "resource"                      # or "patient": all matching resources are one occasion
 //! reads = []                            # further types, as %conditions, %observations …
@@ -47,11 +48,12 @@ use reader::{Reader, Table, Written};
 /// The file that makes a folder a rule.
 pub(super) const RULE_FILE: &str = "rule.toml";
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "title",
     "purpose",
     "resource",
     "condition",
+    "unless",
     "anchor",
     "per",
     "reads",
@@ -94,6 +96,10 @@ pub(super) fn read(
         purpose: purpose(&mut reader, &top),
         resource: resource.unwrap_or(ResourceType::Appointment),
         condition: expression(&mut reader, &top, "condition"),
+        unless: reader.optional_text(&top, "unless").map(|written| {
+            reader.place("unless", written.text_line);
+            written.value
+        }),
         anchor: expression(&mut reader, &top, "anchor"),
         per: per(&mut reader, &top),
         cadence: cadence(&mut reader, &top),
