@@ -8,6 +8,7 @@ mod fhir_read;
 mod fhir_write;
 mod house;
 mod sandbox;
+mod pull;
 mod rules;
 mod store;
 mod support;

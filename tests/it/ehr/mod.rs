@@ -6,6 +6,6 @@ mod connect;
 mod discovery;
 mod paging;
 mod reading;
-mod support;
+pub mod support;
 mod trouble;
 mod writing;

@@ -1,0 +1,218 @@
+//! From the mirror to reminders: patients whose plan is due, a few in each transaction.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::domain::{
+    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, Reason, Reminder, ResourceKey,
+    ResourceType, RuleId, TenantId,
+};
+use crate::fhir::read;
+use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts};
+use crate::store::{MirrorRow, Store, StoreError, Tx};
+
+use super::options::PullOptions;
+use super::run::PullError;
+
+/// Patients planned in one transaction: few, so that others get at the database between.
+const CHUNK: u64 = 50;
+
+/// What planning did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PlanCounts {
+    pub patients: usize,
+    pub planned: usize,
+    pub moved: usize,
+    pub ended: usize,
+}
+
+/// What is the same for all patients of one EHR.
+struct Ground {
+    ehr: EhrId,
+    rules: Vec<CompiledRule>,
+    live: BTreeSet<RuleId>,
+    facilities: Facilities,
+    covered: Vec<(ResourceType, DateTime<Utc>)>,
+}
+
+/// Plans every patient of an EHR whose plan is due now. May be cut off anywhere: what is done is done, and the rest is
+/// still due.
+///
+/// # Errors
+/// A live rule cannot be compiled, or the store refuses.
+pub async fn plan_due(
+    store: &Store,
+    tenant: &TenantId,
+    ehr: &EhrId,
+    options: &PullOptions,
+    progress: &(dyn Fn(PlanCounts) + Send + Sync),
+) -> Result<PlanCounts, PullError> {
+    let ground = ground(store, tenant, ehr, options).await?;
+    let mut counts = PlanCounts::default();
+    loop {
+        let mut tx = store.write(tenant).await?;
+        let due = tx.patients_to_plan(ehr, CHUNK).await?;
+        if due.is_empty() {
+            return Ok(counts);
+        }
+        plan_chunk(&mut tx, &ground, &due, &mut counts).await?;
+        tx.commit().await?;
+        progress(counts);
+    }
+}
+
+async fn ground(store: &Store, tenant: &TenantId, ehr: &EhrId, options: &PullOptions) -> Result<Ground, PullError> {
+    let view = store.view(tenant);
+    let mut compiled = Vec::new();
+    for rule in view.live_rules().await? {
+        let id = rule.id.to_string();
+        compiled.push(CompiledRule::compile(rule).map_err(|problems| PullError::Rule {
+            rule: id,
+            problem: problems.first().map(ToString::to_string).unwrap_or_default(),
+        })?);
+    }
+    let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
+    let facilities = Facilities::read(
+        locations.iter().map(|row| &row.body),
+        &options.location_zones,
+        &options.organisation,
+        options.zone,
+        store.clock().now(),
+    );
+    Ok(Ground {
+        ehr: ehr.clone(),
+        live: compiled.iter().map(|rule| rule.id().clone()).collect(),
+        rules: compiled,
+        facilities,
+        covered: view.covered_types(ehr).await?,
+    })
+}
+
+async fn plan_chunk(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    due: &[PatientId],
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let ehr = &ground.ehr;
+    let view = tx.view();
+    let mirror = view.mirror_of_patients(ehr, due).await?;
+    let existing = view.reminders_of_patients(ehr, due).await?;
+    let enrolments = view.enrolments_of(ehr, due).await?;
+    let mut planned = Vec::with_capacity(due.len());
+    let mut events = Vec::new();
+    for patient in due {
+        let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
+        let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
+        let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
+        let (changes, replan_at) = match facts_of(patient, rows, now) {
+            Some((facts, body)) => plan_one(ground, &facts, body, rows, existing, &enrolments, now),
+            None => (all_ended(tx, ehr, patient, existing).await?, None),
+        };
+        apply(tx, ehr, patient, changes, &mut events, counts).await?;
+        planned.push((patient.clone(), replan_at));
+    }
+    tx.append_all(events).await?;
+    tx.patients_planned(ehr, &planned).await?;
+    counts.patients += due.len();
+    Ok(())
+}
+
+fn facts_of<'r>(
+    patient: &PatientId,
+    rows: &'r [MirrorRow],
+    now: DateTime<Utc>,
+) -> Option<(Patient, &'r serde_json::Value)> {
+    let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
+    let row = rows.iter().find(|row| row.version.key == key)?;
+    Some((read::patient(&row.body, now).value?, &row.body))
+}
+
+fn plan_one(
+    ground: &Ground,
+    patient: &Patient,
+    patient_value: &serde_json::Value,
+    rows: &[MirrorRow],
+    existing: &[Reminder],
+    enrolments: &[Enrolment],
+    now: DateTime<Utc>,
+) -> (Changes, Option<DateTime<Utc>>) {
+    let mut mirror = Mirror::default();
+    for row in rows {
+        mirror.add(&row.version, &row.body);
+    }
+    for (kind, at) in &ground.covered {
+        mirror.cover(*kind, *at);
+    }
+    let appointments: Vec<Appointment> = rows
+        .iter()
+        .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
+        .filter_map(|row| read::appointment(&row.body).value)
+        .collect();
+    let facts = PatientFacts {
+        patient,
+        patient_value,
+        mirror: &mirror,
+        appointments: &appointments,
+        facilities: &ground.facilities,
+        existing,
+        enrolments,
+    };
+    let plan = rules::plan(&facts, &ground.rules, now);
+    let mut changes = rules::reconcile(existing, &plan);
+    changes.cancel.extend(rules::retire(existing, &ground.live));
+    (changes, plan.replan_at)
+}
+
+/// A patient whose record is not there any more gets nothing.
+async fn all_ended(
+    tx: &Tx<'_>,
+    ehr: &EhrId,
+    patient: &PatientId,
+    existing: &[Reminder],
+) -> Result<Changes, StoreError> {
+    let merged = tx.view().survivor(ehr, patient).await? != *patient;
+    let reason = if merged { Reason::PatientReplaced } else { Reason::PatientGone };
+    let open = existing.iter().filter(|reminder| reminder.state.is_open());
+    Ok(Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() })
+}
+
+async fn apply(
+    tx: &mut Tx<'_>,
+    ehr: &EhrId,
+    patient: &PatientId,
+    changes: Changes,
+    events: &mut Vec<Event>,
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    let actor = || Actor::system("pull");
+    counts.planned += changes.insert.len();
+    counts.moved += changes.update.len();
+    counts.ended += changes.cancel.len();
+    for reminder in tx.insert_reminders(ehr, patient, changes.insert).await? {
+        let event = tx.event(actor(), EventKind::ReminderPlanned).about_patient(ehr, patient);
+        let plan = &reminder.plan;
+        events.push(event.about_rule(&plan.rule).about_reminder(reminder.id).with_detail(json!({
+            "step": plan.step, "occasion": plan.occasion.key, "due_at": plan.due_at, "expires_at": plan.expires_at,
+            "rule_version": plan.rule_version, "resource": plan.occasion.resource.to_string(),
+        })));
+    }
+    for update in changes.update {
+        tx.update_reminder(update.id, &update.plan, update.next_at, update.reopen).await?;
+        let event = tx.event(actor(), EventKind::ReminderMoved).about_patient(ehr, patient);
+        events.push(event.about_rule(&update.plan.rule).about_reminder(update.id).with_detail(json!({
+            "due_at": update.plan.due_at, "expires_at": update.plan.expires_at, "reopened": update.reopen,
+            "rule_version": update.plan.rule_version,
+        })));
+    }
+    tx.end_reminders(&changes.cancel).await?;
+    for (id, reason) in changes.cancel {
+        let event = tx.event(actor(), EventKind::ReminderCancelled).about_patient(ehr, patient);
+        events.push(event.about_reminder(id).with_detail(json!({"reason": reason})));
+    }
+    Ok(())
+}
