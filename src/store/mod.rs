@@ -33,7 +33,9 @@ use crate::seal::{RootKey, SealError};
 pub use alerts::ACKNOWLEDGED_FOR;
 pub use events::EventFilter;
 pub use keyring::Class;
-pub use listings::DayCounts;
+pub use listings::{
+    DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
+};
 pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
