@@ -145,6 +145,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// True for what is surely text, and so equal only to the same text.
+    pub(crate) fn is_text(&self) -> bool {
+        match self {
+            Self::String(_) => true,
+            Self::Node(node) => node.of.kind() == Kind::Primitive(Primitive::Text) && node.value.is_string(),
+            _ => false,
+        }
+    }
+
     /// The truth of a Boolean or of a boolean element.
     pub fn as_bool(&self) -> Option<bool> {
         match self {

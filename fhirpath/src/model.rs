@@ -1,6 +1,7 @@
 //! The FHIR R4 types: what JSON alone cannot tell (a date from a string, a code from an id,
-//! `value` from `valueQuantity`). Read once from `model/r4.txt`, which lists every type with its
-//! base and its elements (`name:type`, `name?type|type` for a choice, `*` for any data type).
+//! `value` from `valueQuantity`). Read once from `model/r4.txt`, drawn from HL7's definitions of
+//! FHIR 4.0.1, which no longer change: every type with its base and its elements (`name:type`,
+//! `name?type|type` for a choice, `?*` for any data type). The first line lists the data types.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

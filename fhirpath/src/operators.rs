@@ -81,7 +81,7 @@ impl<'a> Evaluator<'_, 'a> {
         let result = match (&left, &right) {
             (Item::Integer(a), Item::Integer(b)) => integers(operator, *a, *b),
             (Item::String(a), Item::String(b)) if operator == Operator::Add => {
-                self.environment.budget.check_text(a.as_str().len() + b.as_str().len())?;
+                self.spend_on_text(a.as_str().len() + b.as_str().len())?;
                 Some(Item::text(format!("{}{}", a.as_str(), b.as_str())))
             }
             (Item::Date(date), Item::Quantity(by)) if operator.is_additive() => {
@@ -116,7 +116,7 @@ impl<'a> Evaluator<'_, 'a> {
         Ok(result.into_iter().collect())
     }
 
-    fn concatenate(&self, left: Option<&Item<'a>>, right: Option<&Item<'a>>) -> Result<Items<'a>, Fault> {
+    fn concatenate(&mut self, left: Option<&Item<'a>>, right: Option<&Item<'a>>) -> Result<Items<'a>, Fault> {
         let text = |item: Option<&Item<'a>>| match item.map(|item| (item, item.system())) {
             None => Ok(None),
             Some((_, Some(Item::String(text)))) => Ok(Some(text)),
@@ -124,7 +124,7 @@ impl<'a> Evaluator<'_, 'a> {
         };
         let (left, right) = (text(left)?, text(right)?);
         let (left, right) = (left.as_ref().map_or("", |t| t.as_str()), right.as_ref().map_or("", |t| t.as_str()));
-        self.environment.budget.check_text(left.len() + right.len())?;
+        self.spend_on_text(left.len() + right.len())?;
         Ok(vec![Item::text(format!("{left}{right}"))])
     }
 }

@@ -155,7 +155,10 @@ impl Quantity {
         if value.get("comparator").is_some() {
             return None;
         }
-        let code = value.get("code").or_else(|| value.get("unit")).and_then(Value::as_str);
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        // A code of another system is no UCUM code, whatever it looks like.
+        let coded = text("system").is_none_or(|system| system == "http://unitsofmeasure.org");
+        let code = if coded { text("code").or_else(|| text("unit")) } else { text("unit").or_else(|| text("code")) };
         Some(Self { value: decimal(number.as_str())?, unit: Unit::ucum(code.unwrap_or("1")) })
     }
 
@@ -196,7 +199,9 @@ impl Quantity {
             (a, b) => {
                 let (a, b) = (a.scale()?, b.scale()?);
                 (a.dimension == b.dimension).then_some(())?;
-                Some(a.to_base(self.value)?.cmp(&b.to_base(other.value)?))
+                // Factors such as 1/3600 are not exact; the last digits of a product mean nothing.
+                let near = |value: Decimal| value.round_sf(20).unwrap_or(value);
+                Some(near(a.to_base(self.value)?).cmp(&near(b.to_base(other.value)?)))
             }
         }
     }
@@ -278,8 +283,15 @@ impl Quantity {
         if a == b && sign < 0 {
             return Some(Self::number(apply(self.value, other.value)?));
         }
+        let is_plain = |code: &str| !code.contains(['.', '/', '1']);
+        let (a_code, b_code) = (a, b);
         let (a, b) = (self.unit.scale()?, other.unit.scale()?);
         let dimension = a.dimension.combine(b.dimension, sign)?;
+        if is_plain(a_code) && is_plain(b_code) && a.dimension != b.dimension {
+            let separator = if sign < 0 { '/' } else { '.' };
+            let unit = Unit::ucum(&format!("{a_code}{separator}{b_code}"));
+            return Some(Self { value: apply(self.value, other.value)?, unit });
+        }
         let value = apply(a.to_base(self.value)?, b.to_base(other.value)?)?;
         Some(Self { value, unit: Unit::ucum(&dimension.code()) })
     }

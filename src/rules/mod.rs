@@ -3,17 +3,31 @@
 //! FHIRPath. Everything here is a function of its arguments: this room knows no database, no clock, no network and no
 //! provider, so that any answer can be replayed from the facts stored with it.
 
+mod compile;
+mod conditions;
 mod facts;
+mod folder;
+mod format;
 mod hours;
 mod moment;
 mod moment_text;
+mod problem;
+mod segments;
 mod settings;
+mod templates;
+mod value_sets;
+mod wording;
 mod zones;
 
+pub use compile::CompiledRule;
 pub use facts::{
     ConsentDirective, DecideFacts, Facilities, Facility, Guardian, Mirror, Mirrored, PatientFacts, PatientRecord,
     Reading, ResourceRecord,
 };
+pub use folder::{load_files, load_folder, starter_rules};
 pub use hours::next_opening;
+pub use problem::{RuleProblem, Severity};
+pub use segments::{Encoding, Segments, sms_segments};
 pub use settings::{AllowedHours, Budget, Settings};
+pub use templates::{Organisation, RenderError, RenderFacts, render, render_sample};
 pub use zones::{Zones, zone_candidates};

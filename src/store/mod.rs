@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod codes;
 mod connect;
+mod ehrs;
 mod enrolments;
 mod events;
 mod keyring;
@@ -31,6 +32,7 @@ use crate::domain::TenantId;
 use crate::seal::{RootKey, SealError};
 
 pub use alerts::ACKNOWLEDGED_FOR;
+pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;
 pub use listings::{

@@ -78,8 +78,8 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     fn contained(&self, id: &str) -> Option<&'a Value> {
-        let roots = self.root.iter().filter_map(Item::node).map(Node::json);
-        roots.filter_map(|root| if id.is_empty() { Some(root) } else { find_contained(root, id) }).next()
+        let mut roots = self.root.iter().filter_map(Item::node).map(Node::json);
+        roots.find_map(|root| if id.is_empty() { Some(root) } else { find_contained(root, id) })
     }
 
     fn member_of(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -144,9 +144,10 @@ fn is_safe_xhtml(text: &str) -> bool {
     let lower = text.trim().to_ascii_lowercase();
     lower.starts_with("<div")
         && lower.ends_with("</div>")
-        && !["<script", "<form", "<iframe", "<object", "<base", "<link", " on", "javascript:"]
+        && !["<script", "<form", "<iframe", "<object", "<base", "<link", "javascript:"]
             .iter()
-            .any(|bad| lower.contains(bad) && !(*bad == " on" && !has_handler(&lower)))
+            .any(|bad| lower.contains(bad))
+        && !has_handler(&lower)
 }
 
 /// An event handler is an attribute whose name starts with `on`.

@@ -49,9 +49,9 @@ impl<'a> Evaluator<'_, 'a> {
             F::Contains => one(text.contains(part)),
             F::Split if part.is_empty() => one(text.to_owned()),
             F::Split => {
-                let parts: Items<'a> = text.split(part).map(|part| Item::text(part)).collect();
-                self.environment.budget.check_items(parts.len())?;
-                Ok(parts)
+                self.spend_on_items(text.matches(part).count())?;
+                self.spend_on_text(text.len())?;
+                Ok(text.split(part).map(Item::text).collect())
             }
             _ => self.replace(call, text, part, scope),
         }
@@ -73,7 +73,7 @@ impl<'a> Evaluator<'_, 'a> {
             return self.replace_all(&regex, text, &by);
         }
         let hits = text.matches(part).count();
-        self.environment.budget.check_text(text.len().saturating_add(hits.saturating_mul(by.len())))?;
+        self.spend_on_text(text.len().saturating_add(hits.saturating_mul(by.len())))?;
         one(text.replace(part, by))
     }
 
@@ -90,7 +90,7 @@ impl<'a> Evaluator<'_, 'a> {
             self.environment.budget.check_text(result.len())?;
         }
         result.push_str(&text[done..]);
-        self.environment.budget.check_text(result.len())?;
+        self.spend_on_text(result.len())?;
         one(result)
     }
 
@@ -110,7 +110,7 @@ impl<'a> Evaluator<'_, 'a> {
         let flags = self.text_argument(call, flags_at, scope)?;
         let flags = flags.as_ref().map_or("", |flags| flags.as_str());
         // Compiling costs far more than a step.
-        self.meter.spend(1000)?;
+        self.meter.spend(20_000)?;
         regexes::compile(pattern.as_str(), call.function == F::MatchesFull, flags)
             .map(|regex| Some(Cow::Owned(regex)))
             .ok_or_else(|| Fault::argument("the pattern is not a regular expression that can be run"))
@@ -128,7 +128,9 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(Vec::new());
         };
         let length = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
-        one(text.chars().skip(start).take(length).collect::<String>())
+        let part: String = text.chars().skip(start).take(length).collect();
+        self.spend_on_text(part.len())?;
+        one(part)
     }
 
     fn join(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -148,6 +150,7 @@ impl<'a> Evaluator<'_, 'a> {
             result.push_str(text.as_str());
             self.environment.budget.check_text(result.len())?;
         }
+        self.spend_on_text(result.len())?;
         at_most_one(Some(result))
     }
 }
