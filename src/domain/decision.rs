@@ -144,6 +144,7 @@ reasons! {
     Superseded => "superseded", "Another reminder of the same occasion took its place.";
     ProviderRefused => "provider_refused", "The provider refused the message.";
     NotApplicable => "not_applicable", "The rule does not apply.";
+    NotDue => "not_due", "It is not due yet.";
     AnchorMissing => "anchor_missing", "The resource has no date and time to count from.";
     BookedLate => "booked_late", "The appointment was booked too close to its start for this step.";
 }

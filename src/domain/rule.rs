@@ -18,6 +18,10 @@ pub struct Rule {
     pub resource: ResourceType,
     /// FHIRPath over the resource; the rule applies where it is true.
     pub condition: String,
+    /// FHIRPath that makes a step unnecessary where it is true at the instant the step falls due: a visit that is booked
+    /// already, a test that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<String>,
     /// FHIRPath to the instant that the steps count from.
     pub anchor: String,
     /// Whether each resource is an occasion of its own, or all matching resources of a patient are one.

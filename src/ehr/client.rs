@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -296,8 +294,7 @@ pub(super) fn refused(reply: &Reply) -> EhrError {
     if outcome.is_none() && status < 500 && reply.looks_like_html() {
         return not_fhir(reply, NotFhir::Html);
     }
-    let insufficient =
-        reply.header(WWW_AUTHENTICATE).is_some_and(|challenge| challenge.contains("insufficient_scope"));
+    let insufficient = reply.header(WWW_AUTHENTICATE).is_some_and(|challenge| challenge.contains("insufficient_scope"));
     let refusal = match status {
         401 => Refusal::Unauthorized,
         403 if insufficient => Refusal::Forbidden,

@@ -253,12 +253,20 @@ mod tests {
 
     #[test]
     fn only_this_machine_may_be_spoken_to_in_the_clear() {
-        for good in ["http://127.0.0.1:8080/fhir", "http://localhost/fhir", "http://[::1]:80/fhir", "https://ehr.example"] {
+        for good in
+            ["http://127.0.0.1:8080/fhir", "http://localhost/fhir", "http://[::1]:80/fhir", "https://ehr.example"]
+        {
             assert!(BaseUrl::parse(good).is_ok(), "{good}");
         }
         for bad in [
-            "http://ehr.example/fhir", "http://localhost.evil.example/fhir", "http://128.0.0.1/fhir", "ftp://127.0.0.1",
-            "https://user:pw@ehr.example/fhir", "https://ehr.example/fhir?x=1", "/fhir", "https:///fhir?",
+            "http://ehr.example/fhir",
+            "http://localhost.evil.example/fhir",
+            "http://128.0.0.1/fhir",
+            "ftp://127.0.0.1",
+            "https://user:pw@ehr.example/fhir",
+            "https://ehr.example/fhir?x=1",
+            "/fhir",
+            "https:///fhir?",
         ] {
             assert!(BaseUrl::parse(bad).is_err(), "{bad}");
         }

@@ -102,7 +102,8 @@ async fn discovery(client: &FhirClient, report: &mut Report) -> bool {
     let line = report.add("discovery", Health::Good, found);
     if configuration.from_metadata {
         line.health = Health::Doubtful;
-        line.advice.push("the server has no SMART configuration; its old CapabilityStatement extension was used".into());
+        line.advice
+            .push("the server has no SMART configuration; its old CapabilityStatement extension was used".into());
     }
     let methods = &configuration.auth_methods;
     if !methods.is_empty() && !methods.iter().any(|method| method == "private_key_jwt") {
@@ -133,7 +134,8 @@ fn scopes(token: &AccessToken, report: &mut Report) {
     let needed = NEEDED.iter().all(|kind| token.granted.allows(kind.as_str(), &[Access::Read, Access::Search]));
     let health = if needed { Health::Doubtful } else { Health::Bad };
     let line = report.add("scopes", health, format!("not granted: {}", missing.join(", ")));
-    line.advice.push("register these scopes with the EHR, or ask for fewer; what is not granted looks empty".to_owned());
+    line.advice
+        .push("register these scopes with the EHR, or ask for fewer; what is not granted looks empty".to_owned());
 }
 
 fn version(capability: &Capability, report: &mut Report) {
@@ -160,7 +162,8 @@ async fn pull_of(client: &FhirClient, plan: &CapabilityPlan, kind: ResourceType,
         Changes::LastUpdated => "changes by _lastUpdated",
         Changes::Snapshot => "changes by comparing",
     };
-    let found = format!("{how} ({}, {}); {by} ({}, {})", ask.why, ask.source.words(), changes.why, changes.source.words());
+    let found =
+        format!("{how} ({}, {}); {by} ({}, {})", ask.why, ask.source.words(), changes.why, changes.source.words());
     let line = report.add(format!("pull of {kind}"), Health::Good, found);
     if ask.value == Ask::NotOffered {
         line.health = if NEEDED.contains(&kind) { Health::Bad } else { Health::Doubtful };

@@ -104,7 +104,9 @@ pub enum EhrError {
     NotFhir { place: Place, status: u16, content_type: String, what: NotFhir },
     #[error("{place}: the answer is larger than {limit} bytes; lower the page size of this connection")]
     TooLarge { place: Place, limit: usize },
-    #[error("{place}: {what} leads to {found}, but this connection only speaks with {expected}; no token was sent there")]
+    #[error(
+        "{place}: {what} leads to {found}, but this connection only speaks with {expected}; no token was sent there"
+    )]
     OtherOrigin { place: Place, what: &'static str, expected: String, found: String },
     #[error("{place}: {what} is not a usable link")]
     BadLink { place: Place, what: &'static str },

@@ -58,7 +58,9 @@ impl std::fmt::Display for SigningAlg {
 pub enum KeyError {
     #[error("the crypto library could not make an {0} key; is the machine's random source working?")]
     Generation(SigningAlg),
-    #[error("the stored private key {kid} is not a usable {alg} key in PKCS#8 form; rotate the keys of this connection")]
+    #[error(
+        "the stored private key {kid} is not a usable {alg} key in PKCS#8 form; rotate the keys of this connection"
+    )]
     Unusable { kid: String, alg: SigningAlg },
     #[error("no {0} key of this connection signs now; run `beckon ehr keys rotate`")]
     NoSigner(SigningAlg),
@@ -83,9 +85,8 @@ impl SigningKey {
         let failed = |_| KeyError::Generation(alg);
         let pkcs8 = match alg {
             SigningAlg::Es384 => {
-                let document =
-                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new())
-                        .map_err(failed)?;
+                let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new())
+                    .map_err(failed)?;
                 Zeroizing::new(document.as_ref().to_vec())
             }
             SigningAlg::Rs384 => {
@@ -105,7 +106,8 @@ impl SigningKey {
         let unusable = || KeyError::Unusable { kid: "(unread)".to_owned(), alg };
         let (mut public, kid, encoding) = match alg {
             SigningAlg::Es384 => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8).map_err(|_| unusable())?;
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8).map_err(|_| unusable())?;
                 // Uncompressed point: 0x04, then both coordinates at their full 48 bytes, as a JWK wants them.
                 let point = pair.public_key().as_ref();
                 let (x, y) = (point.get(1..49).ok_or_else(unusable)?, point.get(49..97).ok_or_else(unusable)?);

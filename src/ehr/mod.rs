@@ -4,6 +4,7 @@
 pub mod assertion;
 pub mod budget;
 pub mod client;
+pub mod clients;
 pub mod connect;
 pub mod connection;
 pub mod discovery;

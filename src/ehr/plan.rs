@@ -99,12 +99,11 @@ impl CapabilityPlan {
     pub fn derive(ehr: &EhrConnection, capability: &Capability) -> Self {
         let overrides = &ehr.settings.plan;
         let types = ResourceType::ALL.iter().map(|kind| {
-            let ask = choose(overrides.ask.get(kind).copied(), profile_ask(ehr.vendor, *kind), || ask(capability, *kind));
-            let changes = choose(
-                overrides.changes.get(kind).copied(),
-                profile_changes(ehr.vendor, *kind),
-                || changes(capability, *kind),
-            );
+            let ask =
+                choose(overrides.ask.get(kind).copied(), profile_ask(ehr.vendor, *kind), || ask(capability, *kind));
+            let changes = choose(overrides.changes.get(kind).copied(), profile_changes(ehr.vendor, *kind), || {
+                changes(capability, *kind)
+            });
             (*kind, TypePlan { ask, changes })
         });
         Self {
@@ -125,7 +124,11 @@ impl CapabilityPlan {
     }
 }
 
-fn choose<T>(set: Option<T>, profile: Option<(T, &'static str)>, metadata: impl FnOnce() -> (T, &'static str)) -> Choice<T> {
+fn choose<T>(
+    set: Option<T>,
+    profile: Option<(T, &'static str)>,
+    metadata: impl FnOnce() -> (T, &'static str),
+) -> Choice<T> {
     if let Some(value) = set {
         return Choice { value, source: PlanSource::Override, why: "the operator said so" };
     }

@@ -15,7 +15,9 @@ use super::http::Reply;
 pub enum Read {
     Found(Found),
     /// Not there now: never was (404) or known to be deleted (410). Both mean: no outreach rests on it.
-    Gone { deleted: bool },
+    Gone {
+        deleted: bool,
+    },
     /// Merged into another record of the same type.
     Moved(ResourceKey),
     /// Still the version that was named.

@@ -99,8 +99,7 @@ mod tests {
     use super::*;
     use crate::clock::SeededEntropy;
 
-    const POLICY: RetryPolicy =
-        RetryPolicy { attempts: 4, base: Duration::from_secs(1), cap: Duration::from_mins(1) };
+    const POLICY: RetryPolicy = RetryPolicy { attempts: 4, base: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -131,10 +130,7 @@ mod tests {
         let cases: [(&[(&str, &str)], Option<u64>); 6] = [
             (&[("retry-after", "120")], Some(120)),
             (&[("retry-after", "Mon, 02 Mar 2026 10:00:30 GMT")], Some(30)),
-            (
-                &[("retry-after", "Mon, 02 Mar 2026 12:00:30 GMT"), ("date", "Mon, 02 Mar 2026 12:00:20 GMT")],
-                Some(10),
-            ),
+            (&[("retry-after", "Mon, 02 Mar 2026 12:00:30 GMT"), ("date", "Mon, 02 Mar 2026 12:00:20 GMT")], Some(10)),
             (&[("retry-after", "Mon, 02 Mar 2026 09:00:00 GMT")], Some(0)),
             (&[("retry-after", "999999999")], Some(3600)),
             (&[("retry-after", "soon")], None),

@@ -272,15 +272,20 @@ mod tests {
     #[test]
     fn a_malformed_scope_is_refused() {
         for bad in [
-            "system/Patient.sr", "system/Patient.rr", "system/Patient.", "system/Patient", "Patient.rs",
-            "tenant/Patient.rs", "system/patient.rs", "system/.rs", "system/Patient.read.write", "offline_access",
+            "system/Patient.sr",
+            "system/Patient.rr",
+            "system/Patient.",
+            "system/Patient",
+            "Patient.rs",
+            "tenant/Patient.rs",
+            "system/patient.rs",
+            "system/.rs",
+            "system/Patient.read.write",
+            "offline_access",
         ] {
             assert!(ScopeSet::for_backend(bad).is_err(), "{bad} was accepted");
         }
-        assert_eq!(
-            ScopeSet::for_backend("user/Patient.rs"),
-            Err(ScopeError::NotSystem("user/Patient.rs".into())),
-        );
+        assert_eq!(ScopeSet::for_backend("user/Patient.rs"), Err(ScopeError::NotSystem("user/Patient.rs".into())),);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::assertion::{self, Assertion, AssertionFacts};
 use super::connection::EhrConnection;
-use super::discovery::{Discovery, DiscoveryError, SmartConfiguration, note_skew, not_json};
+use super::discovery::{Discovery, DiscoveryError, SmartConfiguration, not_json, note_skew};
 use super::error::{EhrError, NotFhir, Place};
 use super::http::{Outgoing, Reply, SentAt, Transport};
 use super::keys::{KeyError, KeyRing};

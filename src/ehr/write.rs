@@ -1,8 +1,8 @@
 //! Writing: once, or not known. A write whose answer was lost is never repeated blindly (R4 http "conditional create",
 //! "managing resource contention").
 
-use reqwest::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, LOCATION};
 use reqwest::Method;
+use reqwest::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, LOCATION};
 use serde_json::Value;
 
 use super::client::{FhirClient, Repeat, fhir_headers, json_body, post, refused};
@@ -42,14 +42,19 @@ impl FhirClient {
     /// # Errors
     /// The server said no, or was never reached: nothing was created. `Refusal::Conflict` means that several carry
     /// the identifier already.
-    pub async fn create(&self, resource: &Value, if_none_exist: Option<IdentifierKey<'_>>) -> Result<Written, EhrError> {
+    pub async fn create(
+        &self,
+        resource: &Value,
+        if_none_exist: Option<IdentifierKey<'_>>,
+    ) -> Result<Written, EhrError> {
         let type_name = resource["resourceType"].as_str().ok_or(EhrError::NotWritable("resourceType"))?;
         let mut headers = fhir_headers();
         let mut repeat = Repeat::IfNotProcessed;
         if let Some(identifier) = if_none_exist {
             let token = format!("{}|{}", identifier.system, identifier.value);
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("identifier", &token).finish();
-            let query = HeaderValue::from_str(&query).map_err(|_| EhrError::NotWritable("an identifier of plain text"))?;
+            let query =
+                HeaderValue::from_str(&query).map_err(|_| EhrError::NotWritable("an identifier of plain text"))?;
             headers.insert(HeaderName::from_static("if-none-exist"), query);
             repeat = Repeat::IfItFailed;
         }

@@ -107,9 +107,10 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
         Some(compiled)
     };
     let condition = compile(&rule.condition, "condition");
+    let unless = rule.unless.as_deref().map(|unless| compile(unless, "unless"));
     let anchor = compile(&rule.anchor, "anchor");
     let mut variants = Vec::new();
-    let mut all_compiled = true;
+    let mut all_compiled = !matches!(unless, Some(None));
     for (step_index, step) in rule.steps.iter().enumerate() {
         let mut of_step = Vec::new();
         for (index, variant) in step.variants.iter().enumerate() {
@@ -128,21 +129,17 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
         ));
     }
     all_compiled.then_some(())?;
-    Some(Conditions { condition: condition?, anchor: anchor?, variants })
+    Some(Conditions { condition: condition?, unless: unless.flatten(), anchor: anchor?, variants })
 }
 
-fn compile_one(
-    rule: &Rule,
-    source: &str,
-    line: Option<u32>,
-    problems: &mut Vec<RuleProblem>,
-) -> Option<Expression> {
+fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<RuleProblem>) -> Option<Expression> {
     let file = "rule.toml";
     let error = |line: Option<u32>, what: String| RuleProblem::error(rule.id.as_str(), file, line, what);
     let expression = match Expression::parse(source) {
         Ok(expression) => expression,
         Err(problem) => {
-            let line = line.map(|line| line + u32::try_from(problem.position.line.saturating_sub(1)).unwrap_or_default());
+            let line =
+                line.map(|line| line + u32::try_from(problem.position.line.saturating_sub(1)).unwrap_or_default());
             let what = format!("not FHIRPath, at character {}: {}", problem.position.column, problem.message);
             problems.push(error(line, what).suggest((!problem.hint.is_empty()).then_some(problem.hint)));
             return None;
@@ -151,7 +148,10 @@ fn compile_one(
     for name in &expression.references().variables {
         let listed = mirrored_type(name);
         if name == "appointment" && rule.resource != ResourceType::Appointment {
-            problems.push(error(line, format!("%appointment is known only in rules about an Appointment, not {}", rule.resource)));
+            problems.push(error(
+                line,
+                format!("%appointment is known only in rules about an Appointment, not {}", rule.resource),
+            ));
         } else if let Some(kind) = listed.filter(|kind| !rule.reads.contains(kind)) {
             problems.push(
                 error(line, format!("%{name} is read, but \"reads\" does not list {kind}"))

@@ -18,17 +18,27 @@ use super::{Mirror, Mirrored};
 #[derive(Debug, Clone)]
 pub(super) struct Conditions {
     pub condition: Expression,
+    pub unless: Option<Expression>,
     pub anchor: Expression,
     /// For each step, for each of its variants.
     pub variants: Vec<Vec<Option<Expression>>>,
 }
 
 impl Conditions {
-    /// Whether the answer can change while no data changes.
-    pub(super) fn reads_clock(&self) -> bool {
-        let references = self.condition.references();
-        references.reads_clock || references.variables.contains("today")
+    /// Whether the answer to who is meant can change while no data changes.
+    pub(super) fn selects_by_clock(&self) -> bool {
+        reads_clock(&self.condition) || reads_clock(&self.anchor)
     }
+
+    /// Whether a step can become necessary while no data changes.
+    pub(super) fn excuses_by_clock(&self) -> bool {
+        self.unless.as_ref().is_some_and(reads_clock)
+    }
+}
+
+fn reads_clock(expression: &Expression) -> bool {
+    let references = expression.references();
+    references.reads_clock || ["today", "now"].iter().any(|name| references.variables.contains(*name))
 }
 
 /// What an expression is evaluated on.
@@ -61,9 +71,8 @@ impl<'a> Subject<'a> {
     /// rule that counts from a moment. A rule with a cadence counts in months, so that the first day of what is known
     /// will do.
     pub(super) fn instant(&self, expression: &Expression) -> Result<Option<DateTime<Utc>>, Failure> {
-        let found = expression
-            .evaluate(self.resource, &self.environment(expression))
-            .map_err(|error| error.to_string())?;
+        let found =
+            expression.evaluate(self.resource, &self.environment(expression)).map_err(|error| error.to_string())?;
         Ok(found.iter().next().and_then(|item| match item {
             fhirpath::Item::DateTime(value) => self.read_instant(&value.to_string()),
             fhirpath::Item::Date(value) => self.read_instant(&value.to_string()),
@@ -133,4 +142,3 @@ pub(super) fn mirrored_type(variable: &str) -> Option<ResourceType> {
             && given.last() == Some(&b's')
     })
 }
-

@@ -3,14 +3,18 @@
 //! FHIRPath. Everything here is a function of its arguments: this room knows no database, no clock, no network and no
 //! provider, so that any answer can be replayed from the facts stored with it.
 
+mod checks;
 mod compile;
 mod conditions;
+mod decide;
+mod facilities;
 mod facts;
 mod folder;
 mod format;
 mod hours;
 mod moment;
 mod moment_text;
+mod plan;
 mod problem;
 mod segments;
 mod settings;
@@ -19,15 +23,29 @@ mod value_sets;
 mod wording;
 mod zones;
 
+pub use checks::contact::addresses_of;
 pub use compile::CompiledRule;
+pub use decide::decide;
 pub use facts::{
     ConsentDirective, DecideFacts, Facilities, Facility, Guardian, Mirror, Mirrored, PatientFacts, PatientRecord,
     Reading, ResourceRecord,
 };
 pub use folder::{load_files, load_folder, starter_rules};
 pub use hours::next_opening;
+pub use plan::{Changes, Ended, NotApplicable, Plan, Update, plan, reconcile, retire};
 pub use problem::{RuleProblem, Severity};
 pub use segments::{Encoding, Segments, sms_segments};
 pub use settings::{AllowedHours, Budget, Settings};
 pub use templates::{Organisation, RenderError, RenderFacts, render, render_sample};
 pub use zones::{Zones, zone_candidates};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::{ResourceType, Rule};
+
+/// A type that the rule reads and that is not known completely, or not lately enough: what is missing there proves
+/// nothing (I9).
+fn coverage_gap(rule: &Rule, mirror: &Mirror<'_>, now: DateTime<Utc>) -> Option<ResourceType> {
+    let freshness = TimeDelta::minutes(i64::from(rule.freshness_minutes));
+    rule.reads.iter().copied().find(|kind| mirror.covered_at(*kind).is_none_or(|at| now - at > freshness))
+}

@@ -7,6 +7,7 @@
 //! purpose = "treatment"                 # or "operations"; marketing is refused
 //! resource = "Appointment"
 //! condition = "status = 'booked'"       # FHIRPath over the resource
+//! unless = "…"                          # FHIRPath; where true as a step falls due, the step is not needed
 //! anchor = "start"                      # FHIRPath to the instant that the steps count from
 //! per = "resource"                      # or "patient": all matching resources are one occasion
 //! reads = []                            # further types, as %conditions, %observations …
@@ -47,11 +48,12 @@ use reader::{Reader, Table, Written};
 /// The file that makes a folder a rule.
 pub(super) const RULE_FILE: &str = "rule.toml";
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "title",
     "purpose",
     "resource",
     "condition",
+    "unless",
     "anchor",
     "per",
     "reads",
@@ -94,6 +96,10 @@ pub(super) fn read(
         purpose: purpose(&mut reader, &top),
         resource: resource.unwrap_or(ResourceType::Appointment),
         condition: expression(&mut reader, &top, "condition"),
+        unless: reader.optional_text(&top, "unless").map(|written| {
+            reader.place("unless", written.text_line);
+            written.value
+        }),
         anchor: expression(&mut reader, &top, "anchor"),
         per: per(&mut reader, &top),
         cadence: cadence(&mut reader, &top),
@@ -122,7 +128,11 @@ fn resource_type(reader: &mut Reader<'_>, top: &Table<'_>, key: &str) -> Option<
     let written = reader.text(top, key)?;
     let found = parse_type(reader, &written)?;
     if matches!(found, ResourceType::Patient | ResourceType::Communication) {
-        reader.error(written.line, format!("a rule cannot be about a {found}"), Some("name what the reminder is about"));
+        reader.error(
+            written.line,
+            format!("a rule cannot be about a {found}"),
+            Some("name what the reminder is about"),
+        );
         return None;
     }
     Some(found)
@@ -271,9 +281,20 @@ fn value_sets(reader: &mut Reader<'_>, top: &Table<'_>) -> BTreeMap<String, Vec<
         let mut members = Vec::new();
         for (system, line) in reader.keys(&systems) {
             if !codes::is_known_system(&system) {
-                let known =
-                    [codes::SNOMED, codes::LOINC, codes::ICD10_CM, codes::ICD10, codes::ICD9_CM, codes::CVX, codes::RXNORM];
-                reader.error(line, format!("\"{system}\" is not a code system that EHRs send"), did_you_mean(&system, known));
+                let known = [
+                    codes::SNOMED,
+                    codes::LOINC,
+                    codes::ICD10_CM,
+                    codes::ICD10,
+                    codes::ICD9_CM,
+                    codes::CVX,
+                    codes::RXNORM,
+                ];
+                reader.error(
+                    line,
+                    format!("\"{system}\" is not a code system that EHRs send"),
+                    did_you_mean(&system, known),
+                );
             }
             let (_, listed) = reader.texts(&systems, &system);
             if listed.is_empty() {

@@ -1,0 +1,154 @@
+//! The resource that the reminder is about: whether what was true when it was planned is true now.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{Reason, ResourceType, Verdict};
+
+use super::super::conditions::Subject;
+use super::super::plan::{repetition_near, tolerance};
+use super::super::{Reading, coverage_gap, moment};
+use super::{Case, Findings};
+
+const UNREAD: &str = "there is no resource to look at";
+
+/// Returns the instant after which it must not be sent: the planned one, or an earlier one that the fresh resource asks
+/// for.
+pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) -> DateTime<Utc> {
+    let planned = case.reminder.plan.expires_at;
+    match (&case.facts.resource, case.resource) {
+        (Reading::Fresh(record), _) => {
+            findings.pass("resource_read", format!("{} was read just now", record.version.key));
+        }
+        (Reading::Gone, _) => {
+            findings.fail("resource_read", "the EHR no longer has it", Verdict::Cancel(Reason::ResourceGone));
+        }
+        (Reading::Unreadable { .. }, Some(_)) => {
+            findings.pass("resource_read", "the EHR could not be read; the rule allows the mirrored copy (stale_ok)");
+        }
+        (Reading::Unreadable { .. }, None) => findings.unknown(
+            "resource_read",
+            "the resource could not be read from the EHR",
+            case.recheck(Reason::EhrUnreadable),
+        ),
+    }
+    coverage(case, findings);
+    match case.facility.zone {
+        Some(zone) => {
+            findings.pass("facility_zone", format!("times are spoken in {zone}"));
+            findings.fact("facility zone", zone.name(), None);
+        }
+        None => findings.unknown(
+            "facility_zone",
+            "the facility has no time zone: times can neither be reckoned nor spoken",
+            case.recheck(Reason::FacilityZoneUnresolved),
+        ),
+    }
+    let (Some(record), Some(patient), Some(zone)) = (case.resource, case.patient, case.facility.zone) else {
+        for name in ["condition", "unless", "declined", "moved"] {
+            findings.skip(name, UNREAD);
+        }
+        return planned;
+    };
+    let subject = Subject {
+        rule: case.rule.rule(),
+        resource: record.value,
+        patient: patient.value,
+        mirror: case.facts.mirror,
+        at: case.now,
+        zone,
+    };
+    if let Some(appointment) = record.appointment {
+        findings.fact("Appointment.status", appointment.status.as_str(), Some(record.version));
+    }
+    condition(case, &subject, findings);
+    unless(case, &subject, findings);
+    match record.appointment {
+        None => findings.skip("declined", "it is not an Appointment"),
+        Some(appointment) if appointment.declined_by(&patient.patient.id) => {
+            findings.fact("Appointment.participant.status", "declined", Some(record.version));
+            findings.fail(
+                "declined",
+                "the patient said that they will not come",
+                Verdict::Cancel(Reason::PatientDeclined),
+            );
+        }
+        Some(_) => findings.pass("declined", "the patient did not decline"),
+    }
+    moved(case, &subject, findings).map_or(planned, |fresh| fresh.min(planned))
+}
+
+fn coverage(case: &Case<'_>, findings: &mut Findings) {
+    let rule = case.rule.rule();
+    if rule.reads.is_empty() {
+        findings.skip("coverage", "the rule reads no further types");
+        return;
+    }
+    match coverage_gap(rule, case.facts.mirror, case.now) {
+        None => findings.pass("coverage", "every type that the rule reads was pulled completely and lately enough"),
+        Some(kind) => findings.unknown(
+            "coverage",
+            format!("{kind} was not pulled completely in the last {} minutes", rule.freshness_minutes),
+            case.recheck(Reason::NotKnown),
+        ),
+    }
+}
+
+fn condition(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) {
+    let name = "condition";
+    let gone = if case.rule.rule().resource == ResourceType::Appointment {
+        Reason::ResourceCancelled
+    } else {
+        Reason::ConditionNotMet
+    };
+    match subject.holds(&case.rule.conditions().condition) {
+        Ok(Some(true)) => findings.pass(name, "the condition still holds"),
+        Ok(Some(false)) => findings.fail(name, "the condition no longer holds", Verdict::Cancel(gone)),
+        Ok(None) => findings.unknown(name, "whether the condition holds is not known", case.recheck(Reason::NotKnown)),
+        Err(words) => findings.fail(name, words, Verdict::Withhold(Reason::ConditionFailed)),
+    }
+}
+
+fn unless(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) {
+    let name = "unless";
+    let Some(expression) = &case.rule.conditions().unless else {
+        findings.skip(name, "the rule names nothing that makes it unnecessary");
+        return;
+    };
+    match subject.holds(expression) {
+        Ok(Some(false)) => findings.pass(name, "nothing makes it unnecessary"),
+        Ok(Some(true)) => findings.fail(
+            name,
+            "what the rule names under \"unless\" holds by now",
+            Verdict::Cancel(Reason::ConditionNotMet),
+        ),
+        Ok(None) => findings.unknown(name, "whether it is unnecessary is not known", case.recheck(Reason::NotKnown)),
+        Err(words) => findings.fail(name, words, Verdict::Withhold(Reason::ConditionFailed)),
+    }
+}
+
+/// The step's expiry counted from the anchor as it is now.
+fn moved(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) -> Option<DateTime<Utc>> {
+    let name = "moved";
+    let rule = case.rule.rule();
+    let was = case.reminder.plan.occasion.anchor;
+    let anchor = match subject.instant(&case.rule.conditions().anchor) {
+        Ok(anchor) => anchor.and_then(|anchor| repetition_near(rule, anchor, was, subject.zone)),
+        Err(words) => {
+            findings.fail(name, words, Verdict::Withhold(Reason::ConditionFailed));
+            return None;
+        }
+    };
+    let Some(anchor) = anchor else {
+        findings.fail(name, "it has no date and time any more", Verdict::Cancel(Reason::AnchorMissing));
+        return None;
+    };
+    findings.fact("anchor", anchor.to_rfc3339(), case.resource.map(|it| it.version));
+    let by = (anchor - was).abs();
+    if by > tolerance(rule) {
+        let words = format!("it was moved from {was} to {anchor}, which makes a new occasion");
+        findings.fail(name, words, Verdict::Cancel(Reason::ResourceMoved));
+        return None;
+    }
+    findings.pass(name, format!("it stands where it stood, give or take {} minutes", by.num_minutes()));
+    moment::resolve(&case.step.expires, anchor, subject.zone)
+}

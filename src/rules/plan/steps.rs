@@ -1,0 +1,93 @@
+//! The steps of one occasion.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::{PlannedReminder, Reason, Step};
+
+use super::super::moment;
+use super::{Current, Meant, RulePlan};
+
+/// A step that can still be sent.
+struct Live<'s> {
+    step: &'s Step,
+    due_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl RulePlan<'_, '_> {
+    pub(super) fn steps(&mut self, meant: &Meant<'_, '_>, current: &Current) {
+        let rule = self.rule.clone();
+        let key = &meant.resource.version.key;
+        let mut live: Vec<Live<'_>> = Vec::new();
+        for step in &rule.rule().steps {
+            let due = moment::resolve(&step.at, current.anchor, meant.zone);
+            let expires = moment::resolve(&step.expires, current.anchor, meant.zone);
+            let (Some(due_at), Some(expires_at)) = (due, expires) else {
+                self.not_applicable(key, Some(&step.id), Reason::AnchorMissing, None);
+                continue;
+            };
+            if rule.rule().cadence.is_some() && expires_at > self.now {
+                self.replan(expires_at);
+            }
+            match self.why_not(meant, step, current.anchor, due_at, expires_at) {
+                Some((reason, words)) => self.not_applicable(key, Some(&step.id), reason, words),
+                None => live.push(Live { step, due_at, expires_at }),
+            }
+        }
+        // After a late booking or a long silence only the latest of what is overdue still makes sense.
+        let latest_overdue = live.iter().filter(|it| it.due_at <= self.now).map(|it| it.due_at).max();
+        for it in live {
+            if it.due_at <= self.now && Some(it.due_at) != latest_overdue {
+                self.not_applicable(key, Some(&it.step.id), Reason::Superseded, None);
+                continue;
+            }
+            self.plan.reminders.push(PlannedReminder {
+                rule: rule.id().clone(),
+                rule_version: rule.version().clone(),
+                step: it.step.id.clone(),
+                occasion: current.occasion.clone(),
+                due_at: it.due_at,
+                expires_at: it.expires_at,
+                priority: rule.rule().priority,
+            });
+        }
+    }
+
+    fn why_not(
+        &mut self,
+        meant: &Meant<'_, '_>,
+        step: &Step,
+        anchor: DateTime<Utc>,
+        due_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Option<(Reason, Option<String>)> {
+        if expires_at <= self.now {
+            return Some((Reason::Expired, None));
+        }
+        if let (Some(within), Some(created)) =
+            (step.skip_if_booked_within_minutes, meant.appointment.and_then(|it| it.created))
+            && anchor - created < TimeDelta::minutes(i64::from(within))
+        {
+            return Some((Reason::BookedLate, None));
+        }
+        let unless = self.rule.conditions().unless.as_ref()?;
+        // What will be true when the step falls due, as far as it can be told now.
+        let at = due_at.max(self.now);
+        let excused = self.subject(meant.resource, at, meant.zone).holds(unless);
+        match excused {
+            Ok(Some(false)) => None,
+            // Not known yet is no excuse: the decision waits until it is (I9).
+            Ok(None) => None,
+            Ok(Some(true)) => {
+                if self.rule.conditions().excuses_by_clock()
+                    && let Some(midnight) = moment::next_midnight(at, meant.zone)
+                    && midnight < expires_at
+                {
+                    self.replan(midnight);
+                }
+                Some((Reason::ConditionNotMet, Some("what the rule names under \"unless\" holds".to_owned())))
+            }
+            Err(words) => Some((Reason::ConditionFailed, Some(words))),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Rules, planning and deciding: pure, so that a test is a patient, an instant and an expected answer.
+
+mod deciding;
+mod fixtures;
+mod planning;
+mod starter;
