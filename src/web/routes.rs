@@ -6,8 +6,8 @@ use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::health;
 use super::pages::{
-    demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches, today,
-    worklist,
+    demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches,
+    today, worklist,
 };
 use crate::domain::Role;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
+use crate::domain::{MessageState, Reason, ReminderState};
 use crate::store::tables::{message, quarantine, reminder, reply};
 use crate::store::{StoreError, View};
-use crate::domain::{MessageState, Reason, ReminderState};
 
 /// The numbers of one span of time, as the first page shows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

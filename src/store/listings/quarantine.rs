@@ -31,16 +31,7 @@ impl View<'_> {
         use quarantine::Column as C;
         let mut query = quarantine::Entity::find()
             .select_only()
-            .columns([
-                C::Id,
-                C::Ehr,
-                C::ResourceType,
-                C::ResourceId,
-                C::Path,
-                C::Reason,
-                C::FirstSeenAt,
-                C::LastSeenAt,
-            ])
+            .columns([C::Id, C::Ehr, C::ResourceType, C::ResourceId, C::Path, C::Reason, C::FirstSeenAt, C::LastSeenAt])
             .filter(C::Tenant.eq(self.tenant.as_str()))
             .filter(C::ResolvedAt.is_null());
         if let Some(before) = before {

@@ -82,6 +82,8 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::AttemptSettled => "The provider answered",
         EventKind::ReceiptReceived => "The provider reported",
         EventKind::ReplyReceived => "The patient answered",
+        EventKind::ReplyUnderstood => "The answer was understood",
+        EventKind::MessageClosed => "Message given up",
         EventKind::OptOutRecorded => "Opt-out recorded",
         EventKind::OptOutRevoked => "Opt-out taken back",
         EventKind::EnrolmentChanged => "Rule switched for the patient",

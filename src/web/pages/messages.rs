@@ -128,9 +128,7 @@ fn state_choices(asked: &str) -> Vec<Choice> {
     let mut choices = vec![Choice::new("", "Every state", asked.is_empty())];
     choices.extend(GROUPS.iter().map(|(code, label, _)| Choice::new(*code, *label, *code == asked)));
     let single = MessageState::ALL.into_iter().filter(|state| *state != MessageState::Queued);
-    choices.extend(
-        single.map(|state| Choice::new(state.as_str(), message_badge(state).word, state.as_str() == asked)),
-    );
+    choices.extend(single.map(|state| Choice::new(state.as_str(), message_badge(state).word, state.as_str() == asked)));
     choices
 }
 

@@ -59,9 +59,11 @@ pub fn patient_address(ehr: &EhrId, patient: &PatientId) -> String {
 
 /// The name to show for a patient.
 pub fn full_name(patient: &Patient) -> String {
-    patient.greeting_name().map(|name| name.full().into_inner()).filter(|name| !name.trim().is_empty()).unwrap_or_else(
-        || "No name on the record".to_owned(),
-    )
+    patient
+        .greeting_name()
+        .map(|name| name.full().into_inner())
+        .filter(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| "No name on the record".to_owned())
 }
 
 /// The zones that the record and the organisation point to.

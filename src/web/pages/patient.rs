@@ -6,8 +6,8 @@ use super::event_words::{EventLine, who_text};
 use super::names::{full_name, patient_address, zones};
 use super::titles::Titles;
 use crate::domain::{
-    Address, ContactSystem, Deceased, EhrId, EmailAddress, EnrolmentState, OptOut, OptOutScope, Patient,
-    PatientId, PatientStatus, PhoneNumber, Reason, Role, ZoneSource,
+    Address, ContactSystem, Deceased, EhrId, EmailAddress, EnrolmentState, OptOut, OptOutScope, Patient, PatientId,
+    PatientStatus, PhoneNumber, Reason, Role, ZoneSource,
 };
 use crate::fhir::read;
 use crate::store::{EventFilter, MessageFilter};

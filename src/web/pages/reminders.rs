@@ -129,9 +129,8 @@ fn state_choices(asked: Option<ReminderState>) -> Vec<Choice> {
 
 fn reason_choices(asked: Option<Reason>) -> Vec<Choice> {
     let mut choices = vec![Choice::new("", "Every reason", asked.is_none())];
-    choices.extend(
-        Reason::ALL.iter().map(|reason| Choice::new(reason.as_str(), reason.words(), asked == Some(*reason))),
-    );
+    choices
+        .extend(Reason::ALL.iter().map(|reason| Choice::new(reason.as_str(), reason.words(), asked == Some(*reason))));
     choices
 }
 

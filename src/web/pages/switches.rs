@@ -27,7 +27,12 @@ pub async fn switch_rule(call: Call) -> Answer {
         "on" => EnrolmentState::On,
         "off" => EnrolmentState::Off,
         "pause" => EnrolmentState::PausedUntil(pause_end(&call)?),
-        _ => return Err(bad("It is not said whether the rule is to be on, off or paused.", "Choose one and try again.")),
+        _ => {
+            return Err(bad(
+                "It is not said whether the rule is to be on, off or paused.",
+                "Choose one and try again.",
+            ));
+        }
     };
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.set_enrolment(&ehr, &patient, &rule, state, &call.actor()?).await?;

@@ -95,6 +95,8 @@ const fn title(kind: AlertKind) -> &'static str {
         AlertKind::PullOverdue => "The EHR was not pulled for too long",
         AlertKind::WriteBackStuck => "The EHR does not take what happened",
         AlertKind::ProviderDown => "A provider does not work",
+        AlertKind::OutcomeUnknown => "It is not known whether messages arrived",
+        AlertKind::ReplyNeedsPerson => "A patient wrote something a person should read",
         AlertKind::CheckpointMissing => "The history has no recent checkpoint",
         AlertKind::QuarantineSpike => "Many resources cannot be used",
         AlertKind::ZoneUnresolvedSpike => "Many time zones cannot be told",

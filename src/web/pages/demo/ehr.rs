@@ -32,7 +32,9 @@ struct EhrPage {
 /// `GET /demo/ehr`
 pub async fn ehr(call: Call) -> Answer {
     let mut found: Vec<Value> = ask(&call, "communications").await?;
-    found.sort_by_key(|it| std::cmp::Reverse(it.pointer("/meta/lastUpdated").and_then(Value::as_str).map(str::to_owned)));
+    found.sort_by_key(|it| {
+        std::cmp::Reverse(it.pointer("/meta/lastUpdated").and_then(Value::as_str).map(str::to_owned))
+    });
     let hidden = found.len().saturating_sub(RESOURCES);
     let resources = found.iter().take(RESOURCES).map(resource).collect();
     page(&EhrPage { shell: Shell::of(&call, "EHR", "/demo/ehr").await?, resources, hidden })
