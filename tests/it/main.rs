@@ -15,5 +15,6 @@ mod rules;
 mod sandbox;
 mod store;
 mod support;
+mod web_pages;
 mod web_routes;
 mod web_sign_in;
