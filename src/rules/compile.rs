@@ -176,8 +176,8 @@ fn compile_one(
             && !fhir::prune::is_allowed(kind, &path.elements.join("."))
         {
             problems.push(
-                error(line, format!("\"{path}\" is not kept of a {kind}"))
-                    .suggest(Some("the mirror keeps the least that is needed; use an element that it keeps")),
+                error(line, format!("the mirror does not keep \"{path}\" of {kind}"))
+                    .suggest(Some("it keeps the least that is needed; use an element that it keeps")),
             );
         }
     }
