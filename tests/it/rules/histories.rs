@@ -3,6 +3,7 @@
 //! never happen is looked for all the time. `BECKON_HISTORIES` sets how many lives, `BECKON_SEED` which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use beckon::clock::{Entropy, SystemEntropy};
 use beckon::domain::*;
@@ -13,6 +14,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
 use super::fixtures::*;
+
+static RULES: LazyLock<Vec<CompiledRule>> = LazyLock::new(|| starter_rules().0);
 
 #[derive(Debug, Clone)]
 enum Happening {
@@ -99,7 +102,7 @@ impl Run {
         patient["telecom"][0]["value"] = json!(life.phone);
         Self {
             world: World::new(patient, vec![]),
-            rules: starter_rules().0,
+            rules: RULES.clone(),
             now: at("2026-03-01T00:00:00Z") + TimeDelta::hours(life.begins),
             next_id: 0,
             sent: BTreeSet::new(),
