@@ -26,7 +26,10 @@ pub(crate) enum ExprKind {
     Total,
     Variable(Arc<str>),
     /// What follows a head, step by step: `name.where(use = 'official').given[0]`.
-    Path { head: Box<Expr>, steps: Vec<Step> },
+    Path {
+        head: Box<Expr>,
+        steps: Vec<Step>,
+    },
     Negate(Box<Expr>),
     Plus(Box<Expr>),
     Binary(Operator, Box<Expr>, Box<Expr>),

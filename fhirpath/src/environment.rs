@@ -35,9 +35,8 @@ impl<'a> Environment<'a> {
         Z::Offset: Send + Sync,
     {
         let zone = now.timezone();
-        let offset_at = move |utc: NaiveDateTime| {
-            (zone.offset_from_utc_datetime(&utc).fix().local_minus_utc() / 60) as i16
-        };
+        let offset_at =
+            move |utc: NaiveDateTime| (zone.offset_from_utc_datetime(&utc).fix().local_minus_utc() / 60) as i16;
         Self {
             now: DateTime::from(now),
             offset_at: Arc::new(offset_at),
@@ -57,11 +56,7 @@ impl<'a> Environment<'a> {
 
     /// Binds `%name` to resources in order; to none for an empty collection.
     #[must_use]
-    pub fn with_resources(
-        self,
-        name: impl Into<Cow<'a, str>>,
-        values: impl IntoIterator<Item = &'a Value>,
-    ) -> Self {
+    pub fn with_resources(self, name: impl Into<Cow<'a, str>>, values: impl IntoIterator<Item = &'a Value>) -> Self {
         self.with_items(name, values.into_iter().map(|value| Item::Node(Node::root(value))))
     }
 

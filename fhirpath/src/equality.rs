@@ -67,9 +67,7 @@ fn coerced<'a>(item: &Item<'a>, own: Item<'a>, other: &Item<'a>) -> Item<'a> {
 
 fn pair<'a>(a: &Item<'a>, b: &Item<'a>) -> Pair<'a> {
     let (Some(left), Some(right)) = (a.system(), b.system()) else {
-        let primitive = |item: &Item<'_>| {
-            matches!(item, Item::Node(node) if matches!(node.of.kind(), Kind::Primitive(_) | Kind::Quantity))
-        };
+        let primitive = |item: &Item<'_>| matches!(item, Item::Node(node) if matches!(node.of.kind(), Kind::Primitive(_) | Kind::Quantity));
         return if primitive(a) || primitive(b) { Pair::Unknown } else { Pair::Different };
     };
     let left = coerced(a, left, &right);
@@ -101,6 +99,7 @@ pub(crate) fn order(a: &Item<'_>, b: &Item<'_>, environment: &Environment<'_>) -
         Pair::Times(a, b) => order_times(a, b),
         Pair::Quantities(a, b) => a.order(&b),
         Pair::Unknown => None,
+        Pair::Booleans(..) | Pair::Different if a.is_choice() || b.is_choice() => None,
         Pair::Booleans(..) | Pair::Different => {
             return Err(Fault::wrong_type(format!("{} and {} have no order", a.type_name(), b.type_name())));
         }
@@ -179,9 +178,7 @@ impl<'a> Evaluator<'_, 'a> {
                 a.round_dp(digits) == b.round_dp(digits)
             }
             Pair::Texts(a, b) => same_words(a.as_str().unwrap_or_default(), b.as_str().unwrap_or_default()),
-            Pair::DateTimes(a, b) => {
-                order_date_times(a, b, self.environment) == Some(Ordering::Equal)
-            }
+            Pair::DateTimes(a, b) => order_date_times(a, b, self.environment) == Some(Ordering::Equal),
             Pair::Times(a, b) => order_times(a, b) == Some(Ordering::Equal),
             Pair::Quantities(a, b) => a.equivalent(&b),
             Pair::Different | Pair::Unknown => false,
@@ -288,7 +285,7 @@ impl<'a> Evaluator<'_, 'a> {
             (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => Ok(false),
             (Value::String(a), Value::String(b)) => Ok(same_words(a, b)),
             (a, b) => {
-                let node = |value| Node { value, sibling: None, of: TypeId::UNKNOWN };
+                let node = |value| Node { value, sibling: None, of: TypeId::UNKNOWN, choice: false };
                 match (node(a).system(), node(b).system()) {
                     (Some(Item::Boolean(a)), Some(Item::Boolean(b))) => Ok(a == b),
                     (Some(a), Some(b)) => Ok(matches!((as_number(&a), as_number(&b)), (Some(a), Some(b)) if {

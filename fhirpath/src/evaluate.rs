@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, Fault};
 use crate::item::Item;
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 pub(crate) type Items<'a> = Vec<Item<'a>>;
 
@@ -21,9 +22,12 @@ pub(crate) struct Scope<'s, 'a> {
 }
 
 impl<'s, 'a> Scope<'s, 'a> {
-    /// The scope of one item of a collection.
-    pub fn of(item: &'s Item<'a>, index: usize) -> Self {
-        Self { this: std::slice::from_ref(item), index: Some(index), total: None }
+    /// The scope of one item of a collection, inside of this one.
+    pub fn of<'t>(self, item: &'t Item<'a>, index: usize) -> Scope<'t, 'a>
+    where
+        's: 't,
+    {
+        Scope { this: std::slice::from_ref(item), index: Some(index), total: self.total }
     }
 }
 
@@ -46,12 +50,13 @@ impl<'e, 'a> Evaluator<'e, 'a> {
 
     pub fn evaluate(&mut self, expr: &Expr, scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
         match &expr.kind {
-            ExprKind::Literal(_) | ExprKind::This | ExprKind::Empty | ExprKind::Path { .. } => {
-                Ok(self.operand(expr, scope)?.into_owned())
+            ExprKind::Literal(_) | ExprKind::This | ExprKind::Empty | ExprKind::Variable(_) | ExprKind::Path { .. } => {
+                let value = self.operand(expr, scope)?;
+                self.spend_on_items(value.len())?;
+                Ok(value.into_owned())
             }
             ExprKind::Index => Ok(scope.index.map(|index| Item::Integer(index as i64)).into_iter().collect()),
             ExprKind::Total => Ok(scope.total.unwrap_or_default().to_vec()),
-            ExprKind::Variable(name) => self.variable(name).map_err(|fault| fault.or_at(expr.at)),
             ExprKind::Negate(operand) | ExprKind::Plus(operand) => {
                 let value = self.operand(operand, scope)?;
                 let negative = matches!(expr.kind, ExprKind::Negate(_));
@@ -76,7 +81,10 @@ impl<'e, 'a> Evaluator<'e, 'a> {
     }
 
     /// As [`Self::evaluate`], without a copy where the value stands ready.
-    pub fn operand<'x>(&mut self, expr: &'x Expr, scope: Scope<'x, 'a>) -> Result<Cow<'x, [Item<'a>]>, Fault> {
+    pub fn operand<'x>(&mut self, expr: &'x Expr, scope: Scope<'x, 'a>) -> Result<Cow<'x, [Item<'a>]>, Fault>
+    where
+        'e: 'x,
+    {
         self.meter.spend(1)?;
         match &expr.kind {
             ExprKind::Literal(item) => {
@@ -85,12 +93,13 @@ impl<'e, 'a> Evaluator<'e, 'a> {
             }
             ExprKind::This => Ok(Cow::Borrowed(scope.this)),
             ExprKind::Empty => Ok(Cow::Borrowed(&[])),
+            ExprKind::Variable(name) => self.variable(name).map_err(|fault| fault.or_at(expr.at)),
             ExprKind::Path { head, steps } => {
                 let defined = self.defined.len();
                 let mut current = self.operand(head, scope)?;
                 for step in steps {
                     let next = self.step(step, &current, scope).map_err(|fault| fault.or_at(step.at))?;
-                    self.environment.budget.check_items(next.len()).map_err(|fault| fault.or_at(step.at))?;
+                    self.spend_on_items(next.len()).map_err(|fault| fault.or_at(step.at))?;
                     current = Cow::Owned(next);
                 }
                 self.defined.truncate(defined);
@@ -98,6 +107,18 @@ impl<'e, 'a> Evaluator<'e, 'a> {
             }
             _ => self.evaluate(expr, scope).map(Cow::Owned),
         }
+    }
+
+    /// A collection costs by its size, so that memory is bounded together with time.
+    pub fn spend_on_items(&mut self, count: usize) -> Result<(), Fault> {
+        self.environment.budget.check_items(count)?;
+        self.meter.spend(count / 4)
+    }
+
+    /// To be called before a text of that many bytes is made.
+    pub fn spend_on_text(&mut self, length: usize) -> Result<(), Fault> {
+        self.environment.budget.check_text(length)?;
+        self.meter.spend(length / 16)
     }
 
     fn step(&mut self, step: &Step, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -231,15 +252,21 @@ impl<'e, 'a> Evaluator<'e, 'a> {
         for operand in operands {
             let defined = self.defined.len();
             let part = self.operand(operand, scope)?;
+            self.spend_on_items(all.len() + part.len())?;
             all.extend(part.iter().cloned());
             self.defined.truncate(defined);
-            self.environment.budget.check_items(all.len())?;
         }
         self.distinct(&all)
     }
 
     /// Each item once, in the order of first appearance.
     pub fn distinct(&mut self, items: &[Item<'a>]) -> Result<Items<'a>, Fault> {
+        // Codes and ids come by the hundred; they need no comparison of each with each.
+        if items.len() > 8 && items.iter().all(Item::is_text) {
+            self.meter.spend(items.len())?;
+            let mut seen = HashSet::with_capacity(items.len());
+            return Ok(items.iter().filter(|item| seen.insert(item.as_str())).cloned().collect());
+        }
         let mut kept: Items<'a> = Vec::with_capacity(items.len());
         for item in items {
             if !self.contains(&kept, item)? {
@@ -249,19 +276,23 @@ impl<'e, 'a> Evaluator<'e, 'a> {
         Ok(kept)
     }
 
-    fn variable(&self, name: &str) -> Result<Items<'a>, Fault> {
+    fn variable<'x>(&self, name: &str) -> Result<Cow<'x, [Item<'a>]>, Fault>
+    where
+        'e: 'x,
+    {
         if let Some((_, items)) = self.defined.iter().rev().find(|(known, _)| known == name) {
-            return Ok(items.clone());
+            return Ok(Cow::Owned(items.clone()));
         }
-        if let Some(items) = self.environment.variable(name) {
-            return Ok(items.to_vec());
+        let environment: &'e Environment<'a> = self.environment;
+        if let Some(items) = environment.variable(name) {
+            return Ok(Cow::Borrowed(items));
         }
-        let url = |text: String| Ok(vec![Item::text(text)]);
+        let url = |text: String| Ok(Cow::Owned(vec![Item::text(text)]));
         match name {
-            "resource" | "rootResource" | "context" => Ok(self.root.to_vec()),
-            "ucum" => Ok(vec![Item::from("http://unitsofmeasure.org")]),
-            "sct" => Ok(vec![Item::from("http://snomed.info/sct")]),
-            "loinc" => Ok(vec![Item::from("http://loinc.org")]),
+            "resource" | "rootResource" | "context" => Ok(Cow::Borrowed(self.root)),
+            "ucum" => url("http://unitsofmeasure.org".to_owned()),
+            "sct" => url("http://snomed.info/sct".to_owned()),
+            "loinc" => url("http://loinc.org".to_owned()),
             _ => {
                 if let Some(id) = name.strip_prefix("vs-") {
                     return url(format!("http://hl7.org/fhir/ValueSet/{id}"));

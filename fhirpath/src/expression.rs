@@ -1,6 +1,7 @@
 //! An expression, compiled once.
 
 use crate::ast::Expr;
+use crate::check::{Finding, check};
 use crate::collection::{Collection, Truth, boolean};
 use crate::environment::Environment;
 use crate::error::{EvaluationError, ParseError};
@@ -40,6 +41,13 @@ impl Expression {
     /// What the expression reads: variables, paths, functions, the clock.
     pub fn references(&self) -> &References {
         &self.0.references
+    }
+
+    /// What is surely wrong when this is evaluated on a resource of type `focus` (`None`: of any
+    /// type) with these variables and their types: elements that FHIR R4 does not have, JSON names
+    /// of choice elements, unknown variables. Empty where nothing was found.
+    pub fn check(&self, focus: Option<&str>, variables: &[(&str, Option<&str>)]) -> Vec<Finding> {
+        check(self.source(), &self.0.root, focus, variables)
     }
 
     /// Evaluates on a resource or element.

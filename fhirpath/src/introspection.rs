@@ -56,7 +56,7 @@ pub struct References {
 /// How deep a path is followed through `repeat`.
 const MAX_ELEMENTS: usize = 32;
 /// How many paths one sub-expression is followed on.
-const MAX_PATHS: usize = 256;
+const MAX_PATHS: usize = 64;
 
 pub(crate) fn references(root: &Expr) -> References {
     let mut reader = Reader { found: References::default(), defined: Vec::new() };
@@ -75,6 +75,12 @@ struct Reader {
 impl Reader {
     fn record(&mut self, paths: &[Path]) {
         self.found.paths.extend(paths.iter().cloned());
+    }
+
+    fn record_all(&mut self, arguments: &[Vec<Path>]) {
+        for read in arguments {
+            self.record(read);
+        }
     }
 
     /// The paths whose elements the expression results in; all others that it reads are recorded.
@@ -111,6 +117,9 @@ impl Reader {
                 let mut all = Vec::new();
                 for operand in operands {
                     all.extend(self.read(operand, this));
+                    if all.len() > MAX_PATHS {
+                        all = bounded(all);
+                    }
                 }
                 bounded(all)
             }
@@ -177,9 +186,21 @@ impl Reader {
             arguments.push(read);
         }
         match call.function {
-            F::Where | F::First | F::Last | F::Tail | F::Skip | F::Take | F::Single | F::OfType | F::As | F::Sort
-            | F::Trace | F::Distinct | F::Intersect | F::Exclude => {
-                arguments.iter().for_each(|read| self.record(read));
+            F::Where
+            | F::First
+            | F::Last
+            | F::Tail
+            | F::Skip
+            | F::Take
+            | F::Single
+            | F::OfType
+            | F::As
+            | F::Sort
+            | F::Trace
+            | F::Distinct
+            | F::Intersect
+            | F::Exclude => {
+                self.record_all(&arguments);
                 current
             }
             F::Union | F::Combine => bounded(current.into_iter().chain(arguments.into_iter().flatten()).collect()),
@@ -189,17 +210,16 @@ impl Reader {
                 bounded(arguments.into_iter().skip(1).flatten().collect())
             }
             F::Coalesce => bounded(arguments.into_iter().flatten().collect()),
-            // The paths repeat; one round and its children stand for all of them.
+            // Where the second round leads is not followed: it may read anything below.
             F::Repeat | F::RepeatAll => {
                 let first = arguments.into_iter().next().unwrap_or_default();
-                let again = self.read(&call.arguments[0], &first);
-                self.record(&again);
+                self.record(&extended(first.clone(), "**"));
                 first
             }
             F::Children => extended(current, "*"),
             F::Descendants => extended(current, "**"),
             F::Extension => {
-                arguments.iter().for_each(|read| self.record(read));
+                self.record_all(&arguments);
                 extended(current, "extension")
             }
             F::Resolve => {
@@ -217,7 +237,7 @@ impl Reader {
             }
             _ => {
                 self.record(&current);
-                arguments.iter().for_each(|read| self.record(read));
+                self.record_all(&arguments);
                 Vec::new()
             }
         }
@@ -236,17 +256,28 @@ impl Reader {
     }
 }
 
+/// Beyond the bound everything below the roots counts as read, so that a check errs on the safe side.
 fn bounded(mut paths: Vec<Path>) -> Vec<Path> {
     paths.sort();
     paths.dedup();
-    paths.truncate(MAX_PATHS);
+    let whole: Vec<Root> = paths.iter().filter(|path| path.elements == ["**"]).map(|path| path.root.clone()).collect();
+    paths.retain(|path| path.elements == ["**"] || !whole.contains(&path.root));
+    if paths.len() > MAX_PATHS {
+        for path in &mut paths {
+            path.elements = vec!["**".to_owned()];
+        }
+        paths.dedup();
+        paths.truncate(MAX_PATHS);
+    }
     paths
 }
 
 fn extended(mut paths: Vec<Path>, name: &str) -> Vec<Path> {
     for path in &mut paths {
-        if path.elements.len() < MAX_ELEMENTS {
-            path.elements.push(name.to_owned());
+        let end = path.elements.last().is_some_and(|last| last == "**");
+        if !end {
+            let full = path.elements.len() + 1 >= MAX_ELEMENTS;
+            path.elements.push(if full { "**".to_owned() } else { name.to_owned() });
         }
     }
     paths

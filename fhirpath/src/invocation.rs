@@ -21,15 +21,13 @@ impl Parser<'_> {
                 }
                 let sibling = format!("_{name}");
                 let type_name = first.then(|| TypeId::named(&name)).flatten();
-                let type_name = type_name.filter(|of| of.kind() != Kind::Unknown && name.starts_with(char::is_uppercase));
+                let type_name =
+                    type_name.filter(|of| of.kind() != Kind::Unknown && name.starts_with(char::is_uppercase));
                 Ok(StepKind::Member(Member { name, sibling, type_name }))
             }
-            Token::Special(name) => Err(fail(
-                self.text,
-                at,
-                format!("${name} cannot follow a dot"),
-                "write it at the start of a path",
-            )),
+            Token::Special(name) => {
+                Err(fail(self.text, at, format!("${name} cannot follow a dot"), "write it at the start of a path"))
+            }
             _ => Err(fail(self.text, at, "a name is expected after the dot", "such as .given or .exists()")),
         }
     }
@@ -147,7 +145,12 @@ impl Parser<'_> {
         let fhir = (namespace.as_deref() != Some("System")).then(|| TypeId::named(&name)).flatten();
         let system = (namespace.as_deref() != Some("FHIR")).then(|| SystemType::named(&name)).flatten();
         if fhir.is_none() && system.is_none() && namespace.as_deref() != Some("System") {
-            return Err(fail(self.text, at, format!("there is no type {name}"), "FHIR R4 type names are case-sensitive"));
+            return Err(fail(
+                self.text,
+                at,
+                format!("there is no type {name}"),
+                "FHIR R4 type names are case-sensitive",
+            ));
         }
         Ok(TypeRef { fhir, system })
     }

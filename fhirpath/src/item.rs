@@ -63,12 +63,14 @@ pub struct Node<'a> {
     /// `_name`: id and extensions of a primitive.
     pub(crate) sibling: Option<&'a Value>,
     pub(crate) of: TypeId,
+    /// One of several types that the element may have.
+    pub(crate) choice: bool,
 }
 
 impl<'a> Node<'a> {
     /// A whole resource, or a value whose type is not known.
     pub fn root(value: &'a Value) -> Self {
-        Self { value, sibling: None, of: resource_type(value).unwrap_or(TypeId::UNKNOWN) }
+        Self { value, sibling: None, of: resource_type(value).unwrap_or(TypeId::UNKNOWN), choice: false }
     }
 
     /// The JSON value; `null` where a primitive has only extensions.
@@ -97,14 +99,10 @@ impl<'a> Node<'a> {
         match (self.of.kind(), self.value) {
             (_, Value::Bool(value)) => Some(Item::Boolean(*value)),
             (Kind::Primitive(Primitive::Date), Value::String(value)) => Date::parse(value).map(Item::Date),
-            (Kind::Primitive(Primitive::DateTime), Value::String(value)) => {
-                DateTime::parse(value).map(Item::DateTime)
-            }
+            (Kind::Primitive(Primitive::DateTime), Value::String(value)) => DateTime::parse(value).map(Item::DateTime),
             (Kind::Primitive(Primitive::Time), Value::String(value)) => Time::parse(value).map(Item::Time),
             (_, Value::String(value)) => Some(text(value)),
-            (Kind::Primitive(Primitive::Decimal), Value::Number(number)) => {
-                decimal(number.as_str()).map(Item::Decimal)
-            }
+            (Kind::Primitive(Primitive::Decimal), Value::Number(number)) => decimal(number.as_str()).map(Item::Decimal),
             (_, Value::Number(number)) => match number.as_i64() {
                 Some(value) => Some(Item::Integer(value)),
                 None => decimal(number.as_str()).map(Item::Decimal),
@@ -149,6 +147,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// True for what is surely text, and so equal only to the same text.
+    pub(crate) fn is_text(&self) -> bool {
+        match self {
+            Self::String(_) => true,
+            Self::Node(node) => node.of.kind() == Kind::Primitive(Primitive::Text) && node.value.is_string(),
+            _ => false,
+        }
+    }
+
     /// The truth of a Boolean or of a boolean element.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
@@ -188,6 +195,13 @@ impl<'a> Item<'a> {
             Self::Node(node) => TypeInfo::Fhir(node.fhir_type()),
             other => TypeInfo::System(other.system_type()),
         }
+    }
+
+    /// True for an element that may have one of several types. That it has another one than the
+    /// expression expects is nothing to fail on: an onset may be a text, and then has no order
+    /// with a date.
+    pub(crate) fn is_choice(&self) -> bool {
+        matches!(self, Self::Node(node) if node.choice)
     }
 
     /// The name of the type, for error texts.

@@ -28,8 +28,8 @@ pub(crate) struct Lexeme {
 }
 
 const SYMBOLS: [&str; 24] = [
-    "<=", ">=", "!=", "!~", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-", "*", "/", "&", "|", "<",
-    ">", "=", "~", "@", ";",
+    "<=", ">=", "!=", "!~", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-", "*", "/", "&", "|", "<", ">", "=", "~",
+    "@", ";",
 ];
 
 pub(crate) fn fail(text: &str, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ParseError {
@@ -158,7 +158,8 @@ impl<'t> Lexer<'t> {
 
     fn escape(&mut self) -> Result<char, ParseError> {
         let at = self.at - 1;
-        let bad = |lexer: &Self| lexer.error(at, "unknown escape", "there are \\' \\\" \\` \\\\ \\/ \\n \\r \\t \\f \\uXXXX");
+        let bad =
+            |lexer: &Self| lexer.error(at, "unknown escape", "there are \\' \\\" \\` \\\\ \\/ \\n \\r \\t \\f \\uXXXX");
         let c = self.peek().ok_or_else(|| bad(self))?;
         self.at += c.len_utf8();
         Ok(match c {
@@ -223,9 +224,7 @@ impl<'t> Lexer<'t> {
         self.take_while(|c| c.is_ascii_digit() || c == '-');
         let date = &self.text[start + 1..self.at];
         if !self.rest().starts_with('T') {
-            return Date::parse(date)
-                .map(Token::Date)
-                .ok_or_else(|| self.error(start, "this is not a date", hint));
+            return Date::parse(date).map(Token::Date).ok_or_else(|| self.error(start, "this is not a date", hint));
         }
         self.at += 1;
         self.take_clock(clock);

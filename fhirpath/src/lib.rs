@@ -25,6 +25,7 @@
 
 mod ast;
 mod budget;
+mod check;
 mod collection;
 mod environment;
 mod equality;
@@ -50,6 +51,7 @@ mod types;
 mod ucum;
 
 pub use budget::Budget;
+pub use check::Finding;
 pub use collection::{Collection, Truth};
 pub use environment::Environment;
 pub use error::{ErrorKind, EvaluationError, ParseError, Position};

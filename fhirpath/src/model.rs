@@ -1,6 +1,7 @@
 //! The FHIR R4 types: what JSON alone cannot tell (a date from a string, a code from an id,
-//! `value` from `valueQuantity`). Read once from `model/r4.txt`, which lists every type with its
-//! base and its elements (`name:type`, `name?type|type` for a choice, `*` for any data type).
+//! `value` from `valueQuantity`). Read once from `model/r4.txt`, drawn from HL7's definitions of
+//! FHIR 4.0.1, which no longer change: every type with its base and its elements (`name:type`,
+//! `name?type|type` for a choice, `?*` for any data type). The first line lists the data types.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -136,8 +137,7 @@ fn capitalised(name: &str) -> String {
 impl Model {
     fn read(text: &'static str) -> Self {
         let mut lines = text.lines();
-        let any: Vec<&'static str> =
-            lines.next().unwrap_or_default().trim_start_matches("* ").split(' ').collect();
+        let any: Vec<&'static str> = lines.next().unwrap_or_default().trim_start_matches("* ").split(' ').collect();
         let rows: Vec<(&'static str, &'static str, &'static str)> = lines
             .filter_map(|line| {
                 let (name, rest) = line.split_once('<')?;
@@ -150,12 +150,8 @@ impl Model {
             by_name.insert(*name, TypeId(index as u16 + 1));
         }
         let id = |name: &str| by_name.get(name).copied().unwrap_or(TypeId::UNKNOWN);
-        let mut types = vec![TypeDefinition {
-            name: "",
-            base: TypeId::UNKNOWN,
-            kind: Kind::Unknown,
-            elements: Vec::new(),
-        }];
+        let mut types =
+            vec![TypeDefinition { name: "", base: TypeId::UNKNOWN, kind: Kind::Unknown, elements: Vec::new() }];
         for (name, base, _) in &rows {
             types.push(TypeDefinition { name, base: id(base), kind: Kind::Unknown, elements: Vec::new() });
         }
@@ -176,21 +172,14 @@ impl Model {
     }
 }
 
-fn element(
-    entry: &'static str,
-    any: &[&'static str],
-    id: &dyn Fn(&str) -> TypeId,
-) -> Option<(&'static str, Element)> {
+fn element(entry: &'static str, any: &[&'static str], id: &dyn Fn(&str) -> TypeId) -> Option<(&'static str, Element)> {
     if let Some((name, of)) = entry.split_once(':') {
         return Some((name, Element::One(id(of))));
     }
     let (name, list) = entry.split_once('?')?;
     let spelled = |of: &str| (format!("{name}{}", capitalised(of)), id(of));
-    let names = if list == "*" {
-        any.iter().map(|of| spelled(of)).collect()
-    } else {
-        list.split('|').map(spelled).collect()
-    };
+    let names =
+        if list == "*" { any.iter().map(|of| spelled(of)).collect() } else { list.split('|').map(spelled).collect() };
     Some((name, Element::Choice(names)))
 }
 
@@ -202,8 +191,8 @@ fn kind_of(name: &str, types: &[TypeDefinition], index: usize) -> Kind {
         "date" => Kind::Primitive(Primitive::Date),
         "dateTime" | "instant" => Kind::Primitive(Primitive::DateTime),
         "time" => Kind::Primitive(Primitive::Time),
-        "base64Binary" | "canonical" | "code" | "id" | "markdown" | "oid" | "string" | "uri" | "url"
-        | "uuid" | "xhtml" => Kind::Primitive(Primitive::Text),
+        "base64Binary" | "canonical" | "code" | "id" | "markdown" | "oid" | "string" | "uri" | "url" | "uuid"
+        | "xhtml" => Kind::Primitive(Primitive::Text),
         "Quantity" => Kind::Quantity,
         "Resource" => Kind::Resource,
         _ => {

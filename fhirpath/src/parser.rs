@@ -221,9 +221,7 @@ impl Parser<'_> {
                 self.expect(")")?;
                 // A bracketed chain must not be joined with what follows it.
                 return match inner.kind {
-                    ExprKind::Chain(..) => {
-                        self.node(ExprKind::Path { head: Box::new(inner), steps: Vec::new() }, at)
-                    }
+                    ExprKind::Chain(..) => self.node(ExprKind::Path { head: Box::new(inner), steps: Vec::new() }, at),
                     _ => Ok(inner),
                 };
             }
@@ -235,18 +233,17 @@ impl Parser<'_> {
             Token::Name(name, false) if name == "false" => ExprKind::Literal(Item::Boolean(false)),
             Token::Text(text) => ExprKind::Literal(Item::text(text)),
             Token::Integer(digits) => {
-                let value: i64 = digits.parse().map_err(|_| {
-                    fail(self.text, at, "the number is too large", "at most 9223372036854775807")
-                })?;
+                let value: i64 = digits
+                    .parse()
+                    .map_err(|_| fail(self.text, at, "the number is too large", "at most 9223372036854775807"))?;
                 match self.unit() {
                     Some(unit) => quantity(Decimal::from(value), unit),
                     None => ExprKind::Literal(Item::Integer(value)),
                 }
             }
             Token::Decimal(digits) => {
-                let value = Decimal::from_str(&digits).map_err(|_| {
-                    fail(self.text, at, "the number has too many digits", "at most 28 digits are kept")
-                })?;
+                let value = Decimal::from_str(&digits)
+                    .map_err(|_| fail(self.text, at, "the number has too many digits", "at most 28 digits are kept"))?;
                 match self.unit() {
                     Some(unit) => quantity(value, unit),
                     None => ExprKind::Literal(Item::Decimal(value)),
@@ -304,7 +301,6 @@ impl Parser<'_> {
         Ok(Expr { kind, at: at as u32, height: below + 1 })
     }
 }
-
 
 fn quantity(value: Decimal, unit: Unit) -> ExprKind {
     ExprKind::Literal(Item::Quantity(Box::new(Quantity { value, unit })))

@@ -155,7 +155,10 @@ impl Quantity {
         if value.get("comparator").is_some() {
             return None;
         }
-        let code = value.get("code").or_else(|| value.get("unit")).and_then(Value::as_str);
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        // A code of another system is no UCUM code, whatever it looks like.
+        let coded = text("system").is_none_or(|system| system == "http://unitsofmeasure.org");
+        let code = if coded { text("code").or_else(|| text("unit")) } else { text("unit").or_else(|| text("code")) };
         Some(Self { value: decimal(number.as_str())?, unit: Unit::ucum(code.unwrap_or("1")) })
     }
 
@@ -196,7 +199,9 @@ impl Quantity {
             (a, b) => {
                 let (a, b) = (a.scale()?, b.scale()?);
                 (a.dimension == b.dimension).then_some(())?;
-                Some(a.to_base(self.value)?.cmp(&b.to_base(other.value)?))
+                // Factors such as 1/3600 are not exact; the last digits of a product mean nothing.
+                let near = |value: Decimal| value.round_sf(20).unwrap_or(value);
+                Some(near(a.to_base(self.value)?).cmp(&near(b.to_base(other.value)?)))
             }
         }
     }
@@ -225,11 +230,8 @@ impl Quantity {
             return false;
         }
         // Compare in the larger unit, so that the outcome does not depend on the order.
-        let (large, large_value, small, small_value) = if a.factor >= b.factor {
-            (a, self.value, b, other.value)
-        } else {
-            (b, other.value, a, self.value)
-        };
+        let (large, large_value, small, small_value) =
+            if a.factor >= b.factor { (a, self.value, b, other.value) } else { (b, other.value, a, self.value) };
         small
             .to_base(small_value)
             .and_then(|base| large.of_base(base))
@@ -238,8 +240,7 @@ impl Quantity {
 
     pub(crate) fn comparable(&self, other: &Self) -> bool {
         let (a, b) = (&self.unit, &other.unit);
-        a.code() == b.code()
-            || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
+        a.code() == b.code() || matches!((a.scale(), b.scale()), (Some(a), Some(b)) if a.dimension == b.dimension)
     }
 
     fn months(&self) -> Option<Decimal> {
@@ -282,8 +283,15 @@ impl Quantity {
         if a == b && sign < 0 {
             return Some(Self::number(apply(self.value, other.value)?));
         }
+        let is_plain = |code: &str| !code.contains(['.', '/', '1']);
+        let (a_code, b_code) = (a, b);
         let (a, b) = (self.unit.scale()?, other.unit.scale()?);
         let dimension = a.dimension.combine(b.dimension, sign)?;
+        if is_plain(a_code) && is_plain(b_code) && a.dimension != b.dimension {
+            let separator = if sign < 0 { '/' } else { '.' };
+            let unit = Unit::ucum(&format!("{a_code}{separator}{b_code}"));
+            return Some(Self { value: apply(self.value, other.value)?, unit });
+        }
         let value = apply(a.to_base(self.value)?, b.to_base(other.value)?)?;
         Some(Self { value, unit: Unit::ucum(&dimension.code()) })
     }

@@ -3,7 +3,9 @@
 use regex::{Regex, RegexBuilder};
 
 /// Bytes that a compiled pattern may take.
-const SIZE_LIMIT: usize = 1 << 20;
+const SIZE_LIMIT: usize = 1 << 18;
+/// Bytes of a pattern.
+const LENGTH_LIMIT: usize = 4096;
 
 /// `None` where the pattern or a flag is not understood, or the pattern is too large.
 pub(crate) fn compile(pattern: &str, whole: bool, flags: &str) -> Option<Regex> {
@@ -14,7 +16,7 @@ pub(crate) fn compile(pattern: &str, whole: bool, flags: &str) -> Option<Regex> 
     } else {
         pattern
     };
-    if !flags.chars().all(|flag| matches!(flag, 'i' | 'm' | 's')) {
+    if pattern.len() > LENGTH_LIMIT || !flags.chars().all(|flag| matches!(flag, 'i' | 'm' | 's')) {
         return None;
     }
     RegexBuilder::new(pattern)

@@ -37,10 +37,9 @@ fn span(quantity: &Quantity, negative: bool) -> Result<Option<Span>, Fault> {
         CalendarUnit::Day => whole.and_then(|n| n.checked_mul(DAY)).map(Span::Milliseconds),
         CalendarUnit::Hour => whole.and_then(|n| n.checked_mul(3_600_000)).map(Span::Milliseconds),
         CalendarUnit::Minute => whole.and_then(|n| n.checked_mul(60_000)).map(Span::Milliseconds),
-        CalendarUnit::Second => value
-            .checked_mul(Decimal::ONE_THOUSAND)
-            .and_then(|n| n.trunc().to_i64())
-            .map(Span::Milliseconds),
+        CalendarUnit::Second => {
+            value.checked_mul(Decimal::ONE_THOUSAND).and_then(|n| n.trunc().to_i64()).map(Span::Milliseconds)
+        }
         CalendarUnit::Millisecond => whole.map(Span::Milliseconds),
     })
 }

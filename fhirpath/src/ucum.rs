@@ -68,11 +68,8 @@ impl Scale {
     }
 
     fn times(self, other: Self, sign: i8) -> Option<Self> {
-        let factor = if sign < 0 {
-            self.factor.checked_div(other.factor)?
-        } else {
-            self.factor.checked_mul(other.factor)?
-        };
+        let factor =
+            if sign < 0 { self.factor.checked_div(other.factor)? } else { self.factor.checked_mul(other.factor)? };
         let dimension = self.dimension.combine(other.dimension, sign)?;
         Some(Self { factor, offset: Decimal::ZERO, dimension })
     }
@@ -202,10 +199,7 @@ fn atom(text: &str) -> Option<(Scale, bool)> {
         "K" => of(1, 0, [0, 0, 0, 1, 0, 0, 0], true),
         "mol" | "eq" | "osm" => of(1, 0, AMOUNT, true),
         "kat" => of(1, 0, [0, -1, 0, 0, 1, 0, 0], true),
-        "U" => Some((
-            Scale::plain(Decimal::new(1, 6) / Decimal::from(60), [0, -1, 0, 0, 1, 0, 0]),
-            true,
-        )),
+        "U" => Some((Scale::plain(Decimal::new(1, 6) / Decimal::from(60), [0, -1, 0, 0, 1, 0, 0]), true)),
         "A" => of(1, 0, [0, 0, 0, 0, 0, 1, 0], true),
         "[iU]" | "[IU]" => of(1, 0, [0, 0, 0, 0, 0, 0, 1], true),
         "L" | "l" => of(1, 3, VOLUME, true),
@@ -228,11 +222,9 @@ fn temperature(code: &str) -> Option<Scale> {
     let dimension = Dimension([0, 0, 0, 1, 0, 0, 0]);
     match code {
         "Cel" => Some(Scale { factor: Decimal::ONE, offset: Decimal::new(27315, 2), dimension }),
-        "[degF]" => Some(Scale {
-            factor: Decimal::from(5) / Decimal::from(9),
-            offset: Decimal::new(45967, 2),
-            dimension,
-        }),
+        "[degF]" => {
+            Some(Scale { factor: Decimal::from(5) / Decimal::from(9), offset: Decimal::new(45967, 2), dimension })
+        }
         _ => None,
     }
 }

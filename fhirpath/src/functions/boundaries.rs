@@ -39,7 +39,9 @@ impl<'a> Evaluator<'_, 'a> {
             Item::Date(value) => at_most_one(date(value, digits.unwrap_or(8), high)),
             Item::DateTime(value) => at_most_one(date_time(value, digits.unwrap_or(17), high)),
             Item::Time(value) => at_most_one(time(value, digits.unwrap_or(9), high)),
-            other => Err(Fault::wrong_type(format!("{}() is not defined for {}", call.function.name(), other.type_name()))),
+            other => {
+                Err(Fault::wrong_type(format!("{}() is not defined for {}", call.function.name(), other.type_name())))
+            }
         }
     }
 }
@@ -167,4 +169,3 @@ fn time(value: Time, digits: i64, high: bool) -> Option<Time> {
     let first = cut(clock(value.first, value.precision, high)?, precision)?;
     Some(Time { first, precision })
 }
-

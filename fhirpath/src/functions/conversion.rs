@@ -86,11 +86,7 @@ fn to_boolean(item: &Item<'_>) -> Option<bool> {
         },
         other => {
             let number = as_number(other)?;
-            if number == Decimal::ONE {
-                Some(true)
-            } else {
-                number.is_zero().then_some(false)
-            }
+            if number == Decimal::ONE { Some(true) } else { number.is_zero().then_some(false) }
         }
     }
 }

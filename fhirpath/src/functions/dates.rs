@@ -29,7 +29,11 @@ impl<'a> Evaluator<'_, 'a> {
             _ => None,
         };
         if date.is_none() && time.is_none() {
-            return Err(Fault::wrong_type(format!("{}() works on dates and times, not {}", function.name(), item.type_name())));
+            return Err(Fault::wrong_type(format!(
+                "{}() works on dates and times, not {}",
+                function.name(),
+                item.type_name()
+            )));
         }
         let of_date = |least: Precision, part: fn(chrono::NaiveDate) -> u32| {
             date.filter(|date| date.precision >= least).map(|date| i64::from(part(date.first)))

@@ -18,10 +18,10 @@ impl<'a> Evaluator<'_, 'a> {
         match call.function {
             F::Empty => one(input.is_empty()),
             F::Exists | F::Any => match call.arguments.first() {
-                Some(criteria) => one(self.holds_for_any(criteria, input)?),
+                Some(criteria) => one(self.holds_for_any(criteria, input, scope)?),
                 None => one(!input.is_empty()),
             },
-            F::All => one(self.holds_for_all(&call.arguments[0], input)?),
+            F::All => one(self.holds_for_all(&call.arguments[0], input, scope)?),
             F::AllTrue => one(booleans(input)?.iter().all(|value| *value)),
             F::AnyTrue => one(booleans(input)?.contains(&true)),
             F::AllFalse => one(booleans(input)?.iter().all(|value| !*value)),
@@ -42,18 +42,18 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
-    fn holds_for_any(&mut self, criteria: &Expr, input: &[Item<'a>]) -> Result<bool, Fault> {
+    fn holds_for_any(&mut self, criteria: &Expr, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<bool, Fault> {
         for (index, item) in input.iter().enumerate() {
-            if self.criterion(criteria, item, index)? {
+            if self.criterion(criteria, scope.of(item, index))? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn holds_for_all(&mut self, criteria: &Expr, input: &[Item<'a>]) -> Result<bool, Fault> {
+    fn holds_for_all(&mut self, criteria: &Expr, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<bool, Fault> {
         for (index, item) in input.iter().enumerate() {
-            if !self.criterion(criteria, item, index)? {
+            if !self.criterion(criteria, scope.of(item, index))? {
                 return Ok(false);
             }
         }
@@ -61,9 +61,9 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     /// Does the criterion surely hold for the item?
-    pub(super) fn criterion(&mut self, criteria: &Expr, item: &Item<'a>, index: usize) -> Result<bool, Fault> {
+    pub(super) fn criterion(&mut self, criteria: &Expr, scope: Scope<'_, 'a>) -> Result<bool, Fault> {
         let defined = self.defined.len();
-        let holds = self.truth(criteria, Scope::of(item, index))? == Some(true);
+        let holds = self.truth(criteria, scope)? == Some(true);
         self.defined.truncate(defined);
         Ok(holds)
     }

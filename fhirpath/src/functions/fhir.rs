@@ -18,7 +18,11 @@ impl<'a> Evaluator<'_, 'a> {
             F::Children => self.children(input),
             F::Descendants => self.descendants(input),
             F::TypeOf => Ok(input.iter().map(|item| Item::Type(item.type_info())).collect()),
-            F::GetValue => Ok(single(input)?.filter(|item| super::existence::has_value(item)).and_then(Item::system).into_iter().collect()),
+            F::GetValue => Ok(single(input)?
+                .filter(|item| super::existence::has_value(item))
+                .and_then(Item::system)
+                .into_iter()
+                .collect()),
             F::Extension => self.extension(call, input, scope),
             F::Resolve => self.resolve(input),
             F::MemberOf => self.member_of(call, input, scope),
@@ -42,8 +46,7 @@ impl<'a> Evaluator<'_, 'a> {
         let Some(url) = self.text_argument(call, 0, scope)? else {
             return Ok(Vec::new());
         };
-        let member =
-            Member { name: "extension".to_owned(), sibling: "_extension".to_owned(), type_name: None };
+        let member = Member { name: "extension".to_owned(), sibling: "_extension".to_owned(), type_name: None };
         let mut found = self.navigate(input, &member)?;
         found.retain(|item| {
             item.node().and_then(|node| node.json().get("url")).and_then(Value::as_str) == Some(url.as_str())
@@ -75,10 +78,8 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     fn contained(&self, id: &str) -> Option<&'a Value> {
-        let roots = self.root.iter().filter_map(Item::node).map(Node::json);
-        roots
-            .filter_map(|root| if id.is_empty() { Some(root) } else { find_contained(root, id) })
-            .next()
+        let mut roots = self.root.iter().filter_map(Item::node).map(Node::json);
+        roots.find_map(|root| if id.is_empty() { Some(root) } else { find_contained(root, id) })
     }
 
     fn member_of(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -143,9 +144,10 @@ fn is_safe_xhtml(text: &str) -> bool {
     let lower = text.trim().to_ascii_lowercase();
     lower.starts_with("<div")
         && lower.ends_with("</div>")
-        && !["<script", "<form", "<iframe", "<object", "<base", "<link", " on", "javascript:"]
+        && !["<script", "<form", "<iframe", "<object", "<base", "<link", "javascript:"]
             .iter()
-            .any(|bad| lower.contains(bad) && !(*bad == " on" && !has_handler(&lower)))
+            .any(|bad| lower.contains(bad))
+        && !has_handler(&lower)
 }
 
 /// An event handler is an attribute whose name starts with `on`.

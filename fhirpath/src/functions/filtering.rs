@@ -21,17 +21,17 @@ impl<'a> Evaluator<'_, 'a> {
             F::Where => {
                 let mut kept = Vec::new();
                 for (index, item) in input.iter().enumerate() {
-                    if self.criterion(&call.arguments[0], item, index)? {
+                    if self.criterion(&call.arguments[0], scope.of(item, index))? {
                         kept.push(item.clone());
                     }
                 }
                 Ok(kept)
             }
-            F::Select => self.project(&call.arguments[0], input),
-            F::Repeat => self.repeat(&call.arguments[0], input, true),
-            F::RepeatAll => self.repeat(&call.arguments[0], input, false),
-            F::OfType | F::As | F::Is => self.by_type(call, input),
-            F::Sort => self.sort(call, input),
+            F::Select => self.project(&call.arguments[0], input, scope),
+            F::Repeat => self.repeat(&call.arguments[0], input, scope, true),
+            F::RepeatAll => self.repeat(&call.arguments[0], input, scope, false),
+            F::OfType | F::As | F::Is => by_type(call, input),
+            F::Sort => self.sort(call, input, scope),
             F::Iif => self.iif(call, input, scope),
             F::Aggregate => self.aggregate(call, input, scope),
             F::DefineVariable => self.define(call, input, scope),
@@ -49,11 +49,12 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
-    fn project(&mut self, projection: &Expr, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
+    fn project(&mut self, projection: &Expr, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
         let mut all = Vec::new();
         for (index, item) in input.iter().enumerate() {
             let defined = self.defined.len();
-            let part = self.operand(projection, Scope::of(item, index))?;
+            let part = self.operand(projection, scope.of(item, index))?;
+            self.spend_on_items(part.len())?;
             all.extend(part.iter().cloned());
             drop(part);
             self.defined.truncate(defined);
@@ -62,12 +63,18 @@ impl<'a> Evaluator<'_, 'a> {
         Ok(all)
     }
 
-    fn repeat(&mut self, projection: &Expr, input: &[Item<'a>], distinct: bool) -> Result<Items<'a>, Fault> {
+    fn repeat(
+        &mut self,
+        projection: &Expr,
+        input: &[Item<'a>],
+        scope: Scope<'_, 'a>,
+        distinct: bool,
+    ) -> Result<Items<'a>, Fault> {
         let mut all: Items<'a> = Vec::new();
         let mut level = input.to_vec();
         while !level.is_empty() {
             let mut fresh = Vec::new();
-            for item in self.project(projection, &level)? {
+            for item in self.project(projection, &level, scope)? {
                 if !distinct || !self.contains(&all, &item)? {
                     all.push(item.clone());
                     fresh.push(item);
@@ -77,22 +84,6 @@ impl<'a> Evaluator<'_, 'a> {
             level = fresh;
         }
         Ok(all)
-    }
-
-    fn by_type(&mut self, call: &Call, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
-        let Some(of) = call.type_argument else {
-            return Err(Fault::argument("a type name is missing"));
-        };
-        if call.function == F::OfType {
-            return Ok(input.iter().filter(|item| of.selects(item)).cloned().collect());
-        }
-        let Some(item) = single(input)? else {
-            return Ok(Vec::new());
-        };
-        match call.function {
-            F::Is => one(of.covers(item)),
-            _ => Ok(of.selects(item).then(|| item.clone()).into_iter().collect()),
-        }
     }
 
     fn iif(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -119,7 +110,7 @@ impl<'a> Evaluator<'_, 'a> {
             None => Vec::new(),
         };
         for (index, item) in input.iter().enumerate() {
-            let scope = Scope { total: Some(&total), ..Scope::of(item, index) };
+            let scope = Scope { total: Some(&total), ..scope.of(item, index) };
             total = self.list_argument(&call.arguments[0], scope)?;
             self.environment.budget.check_items(total.len())?;
         }
@@ -145,7 +136,7 @@ impl<'a> Evaluator<'_, 'a> {
         Ok(input.to_vec())
     }
 
-    fn sort(&mut self, call: &Call, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
+    fn sort(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
         let mut rows: Vec<(Vec<Option<Item<'a>>>, Item<'a>)> = Vec::with_capacity(input.len());
         for (index, item) in input.iter().enumerate() {
             let mut keys = Vec::new();
@@ -153,7 +144,7 @@ impl<'a> Evaluator<'_, 'a> {
                 keys.push(Some(item.clone()));
             }
             for key in &call.arguments {
-                let value = self.list_argument(key, Scope::of(item, index))?;
+                let value = self.list_argument(key, scope.of(item, index))?;
                 keys.push(single(&value)?.cloned());
             }
             rows.push((keys, item.clone()));
@@ -165,8 +156,9 @@ impl<'a> Evaluator<'_, 'a> {
             for (at, (a, b)) in a.iter().zip(b).enumerate() {
                 let order = match (a, b) {
                     (None, None) => Ordering::Equal,
-                    (None, Some(_)) => Ordering::Less,
-                    (Some(_), None) => Ordering::Greater,
+                    // Without a key an item comes last.
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some(_), None) => Ordering::Less,
                     (Some(a), Some(b)) => match order(a, b, self.environment) {
                         Ok(order) => order.unwrap_or(Ordering::Equal),
                         Err(fault) => {
@@ -186,5 +178,21 @@ impl<'a> Evaluator<'_, 'a> {
             Some(fault) => Err(Fault { kind: ErrorKind::Type, ..fault }),
             None => Ok(rows.into_iter().map(|(_, item)| item).collect()),
         }
+    }
+}
+
+fn by_type<'a>(call: &Call, input: &[Item<'a>]) -> Result<Items<'a>, Fault> {
+    let Some(of) = call.type_argument else {
+        return Err(Fault::argument("a type name is missing"));
+    };
+    if call.function == F::OfType {
+        return Ok(input.iter().filter(|item| of.selects(item)).cloned().collect());
+    }
+    let Some(item) = single(input)? else {
+        return Ok(Vec::new());
+    };
+    match call.function {
+        F::Is => one(of.covers(item)),
+        _ => Ok(of.selects(item).then(|| item.clone()).into_iter().collect()),
     }
 }

@@ -16,13 +16,16 @@ impl<'a> Evaluator<'_, 'a> {
         let Some(item) = input_value(input)? else {
             return Ok(Vec::new());
         };
-        let argument = match call.arguments.is_empty() {
-            true => None,
-            false => match self.argument(call, 0, scope)? {
-                None => return Ok(Vec::new()),
-                Some(argument) => Some(as_number(&argument).ok_or_else(|| wrong(call.function, &argument))?),
-            },
+        let argument = match self.argument(call, 0, scope)? {
+            None if call.arguments.is_empty() => None,
+            None => return Ok(Vec::new()),
+            Some(argument) => Some(as_number(&argument).ok_or_else(|| wrong(call.function, &argument))?),
         };
+        let takes_quantity = matches!(call.function, F::Abs | F::Round);
+        let fits = as_number(&item).is_some() || (takes_quantity && matches!(item, Item::Quantity(_)));
+        if !fits && input.iter().any(Item::is_choice) {
+            return Ok(Vec::new());
+        }
         if let Item::Quantity(quantity) = &item {
             let value = match call.function {
                 F::Abs => quantity.value.abs(),

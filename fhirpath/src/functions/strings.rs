@@ -12,7 +12,12 @@ use regex::Regex;
 use std::borrow::Cow;
 
 impl<'a> Evaluator<'_, 'a> {
-    pub(super) fn strings(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
+    pub(super) fn strings(
+        &mut self,
+        call: &Call,
+        input: &[Item<'a>],
+        scope: Scope<'_, 'a>,
+    ) -> Result<Items<'a>, Fault> {
         if call.function == F::Join {
             return self.join(call, input, scope);
         }
@@ -44,9 +49,9 @@ impl<'a> Evaluator<'_, 'a> {
             F::Contains => one(text.contains(part)),
             F::Split if part.is_empty() => one(text.to_owned()),
             F::Split => {
-                let parts: Items<'a> = text.split(part).map(|part| Item::text(part)).collect();
-                self.environment.budget.check_items(parts.len())?;
-                Ok(parts)
+                self.spend_on_items(text.matches(part).count())?;
+                self.spend_on_text(text.len())?;
+                Ok(text.split(part).map(Item::text).collect())
             }
             _ => self.replace(call, text, part, scope),
         }
@@ -68,7 +73,7 @@ impl<'a> Evaluator<'_, 'a> {
             return self.replace_all(&regex, text, &by);
         }
         let hits = text.matches(part).count();
-        self.environment.budget.check_text(text.len().saturating_add(hits.saturating_mul(by.len())))?;
+        self.spend_on_text(text.len().saturating_add(hits.saturating_mul(by.len())))?;
         one(text.replace(part, by))
     }
 
@@ -85,12 +90,17 @@ impl<'a> Evaluator<'_, 'a> {
             self.environment.budget.check_text(result.len())?;
         }
         result.push_str(&text[done..]);
-        self.environment.budget.check_text(result.len())?;
+        self.spend_on_text(result.len())?;
         one(result)
     }
 
     /// The pattern of the call; `None` where it is empty.
-    fn pattern<'c>(&mut self, call: &'c Call, flags_at: usize, scope: Scope<'_, 'a>) -> Result<Option<Cow<'c, Regex>>, Fault> {
+    fn pattern<'c>(
+        &mut self,
+        call: &'c Call,
+        flags_at: usize,
+        scope: Scope<'_, 'a>,
+    ) -> Result<Option<Cow<'c, Regex>>, Fault> {
         if let Some(regex) = &call.pattern {
             return Ok(Some(Cow::Borrowed(regex)));
         }
@@ -100,7 +110,7 @@ impl<'a> Evaluator<'_, 'a> {
         let flags = self.text_argument(call, flags_at, scope)?;
         let flags = flags.as_ref().map_or("", |flags| flags.as_str());
         // Compiling costs far more than a step.
-        self.meter.spend(1000)?;
+        self.meter.spend(20_000)?;
         regexes::compile(pattern.as_str(), call.function == F::MatchesFull, flags)
             .map(|regex| Some(Cow::Owned(regex)))
             .ok_or_else(|| Fault::argument("the pattern is not a regular expression that can be run"))
@@ -118,7 +128,9 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(Vec::new());
         };
         let length = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
-        one(text.chars().skip(start).take(length).collect::<String>())
+        let part: String = text.chars().skip(start).take(length).collect();
+        self.spend_on_text(part.len())?;
+        one(part)
     }
 
     fn join(&mut self, call: &Call, input: &[Item<'a>], scope: Scope<'_, 'a>) -> Result<Items<'a>, Fault> {
@@ -138,6 +150,7 @@ impl<'a> Evaluator<'_, 'a> {
             result.push_str(text.as_str());
             self.environment.budget.check_text(result.len())?;
         }
+        self.spend_on_text(result.len())?;
         at_most_one(Some(result))
     }
 }
@@ -153,6 +166,7 @@ pub(super) fn text_input<'a>(function: F, input: &[Item<'a>]) -> Result<Option<T
     };
     match input_value(input)? {
         Some(Item::String(text)) => Ok(Some(text)),
+        _ if item.is_choice() => Ok(None),
         _ if super::existence::has_value(item) || matches!(item, Item::Node(node) if node.json().is_object()) => {
             Err(Fault::wrong_type(format!("{}() works on texts, not {}", function.name(), item.type_name())))
         }

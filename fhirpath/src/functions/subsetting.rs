@@ -51,7 +51,7 @@ impl<'a> Evaluator<'_, 'a> {
             _ => {
                 let mut all = input.to_vec();
                 all.extend(other);
-                self.environment.budget.check_items(all.len())?;
+                self.spend_on_items(all.len())?;
                 if function == F::Union { self.distinct(&all) } else { Ok(all) }
             }
         }

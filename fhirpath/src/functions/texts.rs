@@ -17,15 +17,14 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(Vec::new());
         };
         let text = text.as_str();
-        self.meter.spend(text.len() / 64)?;
-        self.environment.budget.check_text(text.len())?;
+        self.spend_on_text(text.len())?;
         match call.function {
             F::Upper => one(text.to_uppercase()),
             F::Lower => one(text.to_lowercase()),
             F::Length => one(text.chars().count() as i64),
             F::Trim => one(text.trim().to_owned()),
             F::ToChars => {
-                self.environment.budget.check_items(text.len())?;
+                self.spend_on_items(text.len())?;
                 Ok(text.chars().map(|c| Item::text(c.to_string())).collect())
             }
             _ => {
@@ -64,7 +63,7 @@ fn hex(text: &str) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
