@@ -96,7 +96,11 @@ fn version(rule: &Rule) -> RuleVersionId {
     // A rule is strings, numbers and maps with string keys: it always serialises.
     let canonical = serde_json::to_vec(&content).unwrap_or_default();
     let hash = digest::digest(&digest::SHA256, &canonical);
-    RuleVersionId::new(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let mut text = String::with_capacity(64);
+    for byte in hash.as_ref() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    RuleVersionId::new(text)
 }
 
 fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<RuleProblem>) -> Option<Conditions> {
@@ -132,18 +136,14 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
     Some(Conditions { condition: condition?, unless: unless.flatten(), anchor: anchor?, variants })
 }
 
-fn compile_one(
-    rule: &Rule,
-    source: &str,
-    line: Option<u32>,
-    problems: &mut Vec<RuleProblem>,
-) -> Option<Expression> {
+fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<RuleProblem>) -> Option<Expression> {
     let file = "rule.toml";
     let error = |line: Option<u32>, what: String| RuleProblem::error(rule.id.as_str(), file, line, what);
     let expression = match Expression::parse(source) {
         Ok(expression) => expression,
         Err(problem) => {
-            let line = line.map(|line| line + u32::try_from(problem.position.line.saturating_sub(1)).unwrap_or_default());
+            let line =
+                line.map(|line| line + u32::try_from(problem.position.line.saturating_sub(1)).unwrap_or_default());
             let what = format!("not FHIRPath, at character {}: {}", problem.position.column, problem.message);
             problems.push(error(line, what).suggest((!problem.hint.is_empty()).then_some(problem.hint)));
             return None;
@@ -152,7 +152,10 @@ fn compile_one(
     for name in &expression.references().variables {
         let listed = mirrored_type(name);
         if name == "appointment" && rule.resource != ResourceType::Appointment {
-            problems.push(error(line, format!("%appointment is known only in rules about an Appointment, not {}", rule.resource)));
+            problems.push(error(
+                line,
+                format!("%appointment is known only in rules about an Appointment, not {}", rule.resource),
+            ));
         } else if let Some(kind) = listed.filter(|kind| !rule.reads.contains(kind)) {
             problems.push(
                 error(line, format!("%{name} is read, but \"reads\" does not list {kind}"))

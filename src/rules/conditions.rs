@@ -71,9 +71,8 @@ impl<'a> Subject<'a> {
     /// rule that counts from a moment. A rule with a cadence counts in months, so that the first day of what is known
     /// will do.
     pub(super) fn instant(&self, expression: &Expression) -> Result<Option<DateTime<Utc>>, Failure> {
-        let found = expression
-            .evaluate(self.resource, &self.environment(expression))
-            .map_err(|error| error.to_string())?;
+        let found =
+            expression.evaluate(self.resource, &self.environment(expression)).map_err(|error| error.to_string())?;
         Ok(found.iter().next().and_then(|item| match item {
             fhirpath::Item::DateTime(value) => self.read_instant(&value.to_string()),
             fhirpath::Item::Date(value) => self.read_instant(&value.to_string()),
@@ -143,4 +142,3 @@ pub(super) fn mirrored_type(variable: &str) -> Option<ResourceType> {
             && given.last() == Some(&b's')
     })
 }
-

@@ -9,11 +9,7 @@ use super::moment::on_wall;
 
 /// The first instant from `now` on at which the clocks of *all* candidates lie within the allowed hours: `now` itself
 /// where they do. `None` where there is no candidate, or no common hour within nine days.
-pub fn next_opening(
-    now: DateTime<Utc>,
-    candidates: &[ZoneCandidate],
-    hours: &AllowedHours,
-) -> Option<DateTime<Utc>> {
+pub fn next_opening(now: DateTime<Utc>, candidates: &[ZoneCandidate], hours: &AllowedHours) -> Option<DateTime<Utc>> {
     if candidates.is_empty() {
         return None;
     }
@@ -84,7 +80,8 @@ mod tests {
 
     #[test]
     fn an_opening_in_a_repeated_hour_is_found_without_going_back() {
-        let hours = AllowedHours::new(NaiveTime::from_hms_opt(1, 30, 0).unwrap(), NaiveTime::from_hms_opt(2, 0, 0).unwrap());
+        let hours =
+            AllowedHours::new(NaiveTime::from_hms_opt(1, 30, 0).unwrap(), NaiveTime::from_hms_opt(2, 0, 0).unwrap());
         let candidate = ZoneCandidate { zone: America::New_York, source: ZoneSource::Explicit };
         let second_pass: DateTime<Utc> = "2026-11-01T06:10:00Z".parse().unwrap();
         let found = next_opening(second_pass, &[candidate], &hours.unwrap()).unwrap();

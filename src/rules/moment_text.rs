@@ -5,8 +5,7 @@ use chrono::NaiveTime;
 use crate::domain::{Moment, Offset};
 
 /// How to write a moment, for messages.
-pub(super) const MOMENT_FORM: &str =
-    "write such as \"3 days before\", \"1 day before at 10:00\", \"2 hours after\", \"same day at 18:00\" or \"at the start\"";
+pub(super) const MOMENT_FORM: &str = "write such as \"3 days before\", \"1 day before at 10:00\", \"2 hours after\", \"same day at 18:00\" or \"at the start\"";
 /// How to write a duration, for messages.
 pub(super) const DURATION_FORM: &str = "write such as \"30 minutes\", \"2 hours\" or \"1 day\"";
 /// How to write a repetition, for messages.
@@ -42,7 +41,9 @@ pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
         Offset::Months(count) => Offset::Months(sign * count),
     };
     if at_time.is_some() && matches!(offset, Offset::Minutes(_)) {
-        return Err(format!("\"{text}\" names hours and a time of day at once: a time of day goes with days or months"));
+        return Err(format!(
+            "\"{text}\" names hours and a time of day at once: a time of day goes with days or months"
+        ));
     }
     Ok(Moment { offset, at_time })
 }
@@ -90,7 +91,8 @@ fn parse_amount(text: &str) -> Option<Offset> {
 }
 
 fn parse_time(text: &str) -> Result<NaiveTime, String> {
-    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("\"{text}\" is not a time of day: write such as 09:30"))
+    NaiveTime::parse_from_str(text, "%H:%M")
+        .map_err(|_| format!("\"{text}\" is not a time of day: write such as 09:30"))
 }
 
 #[cfg(test)]
@@ -115,10 +117,18 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused_with_the_form() {
-        for text in
-            ["3 days", "before", "3 fortnights before", "-3 days before", "1 day before at 25:00", "2 hours before at 10:00",
-             "same day", "99999999999 days before", "4000 days before", ""]
-        {
+        for text in [
+            "3 days",
+            "before",
+            "3 fortnights before",
+            "-3 days before",
+            "1 day before at 25:00",
+            "2 hours before at 10:00",
+            "same day",
+            "99999999999 days before",
+            "4000 days before",
+            "",
+        ] {
             assert!(parse_moment(text).is_err(), "{text}");
         }
         assert!(parse_moment("3 days").unwrap_err().contains("3 days before"));

@@ -131,7 +131,12 @@ mod tests {
             ("2027-01-02T05:05:00Z", America::Chicago, "en", "Friday, January 1, 2027, 11:05 PM, Central Time, CT"),
             ("2026-12-30T17:00:00Z", America::New_York, "en", "Wednesday, December 30, 12:00 PM, Eastern Time, ET"),
             ("2026-12-30T05:00:00Z", America::New_York, "en", "Wednesday, December 30, 12:00 AM, Eastern Time, ET"),
-            ("2027-01-06T00:30:00Z", America::Denver, "es", "martes, 5 de enero de 2027, 5:30 p. m., hora de la montaña, MT"),
+            (
+                "2027-01-06T00:30:00Z",
+                America::Denver,
+                "es",
+                "martes, 5 de enero de 2027, 5:30 p. m., hora de la montaña, MT",
+            ),
             ("2026-07-01T08:00:00Z", Europe::Berlin, "en", "Wednesday, July 1, 10:00 AM, CEST, CEST"),
             ("2026-07-01T08:00:00Z", Asia::Kathmandu, "en", "Wednesday, July 1, 1:45 PM, UTC+05:45, UTC+05:45"),
         ] {

@@ -128,7 +128,11 @@ fn resource_type(reader: &mut Reader<'_>, top: &Table<'_>, key: &str) -> Option<
     let written = reader.text(top, key)?;
     let found = parse_type(reader, &written)?;
     if matches!(found, ResourceType::Patient | ResourceType::Communication) {
-        reader.error(written.line, format!("a rule cannot be about a {found}"), Some("name what the reminder is about"));
+        reader.error(
+            written.line,
+            format!("a rule cannot be about a {found}"),
+            Some("name what the reminder is about"),
+        );
         return None;
     }
     Some(found)
@@ -277,9 +281,20 @@ fn value_sets(reader: &mut Reader<'_>, top: &Table<'_>) -> BTreeMap<String, Vec<
         let mut members = Vec::new();
         for (system, line) in reader.keys(&systems) {
             if !codes::is_known_system(&system) {
-                let known =
-                    [codes::SNOMED, codes::LOINC, codes::ICD10_CM, codes::ICD10, codes::ICD9_CM, codes::CVX, codes::RXNORM];
-                reader.error(line, format!("\"{system}\" is not a code system that EHRs send"), did_you_mean(&system, known));
+                let known = [
+                    codes::SNOMED,
+                    codes::LOINC,
+                    codes::ICD10_CM,
+                    codes::ICD10,
+                    codes::ICD9_CM,
+                    codes::CVX,
+                    codes::RXNORM,
+                ];
+                reader.error(
+                    line,
+                    format!("\"{system}\" is not a code system that EHRs send"),
+                    did_you_mean(&system, known),
+                );
             }
             let (_, listed) = reader.texts(&systems, &system);
             if listed.is_empty() {

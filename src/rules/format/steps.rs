@@ -37,13 +37,7 @@ pub(super) fn steps(reader: &mut Reader<'_>, top: &Table<'_>, resource: Option<R
         let skip = booked_within(reader, &table, resource);
         let variants = variants(reader, &table, index);
         if let (Some(id), Some(at), Some(expires)) = (id, at, expires) {
-            steps.push(Step {
-                id: StepId::new(id.value),
-                at,
-                expires,
-                skip_if_booked_within_minutes: skip,
-                variants,
-            });
+            steps.push(Step { id: StepId::new(id.value), at, expires, skip_if_booked_within_minutes: skip, variants });
         }
     }
     steps
@@ -76,7 +70,7 @@ fn booked_within(reader: &mut Reader<'_>, table: &Table<'_>, resource: Option<Re
 
 fn variants(reader: &mut Reader<'_>, table: &Table<'_>, step: usize) -> Vec<Variant> {
     let line = reader.line_of(table);
-    match (reader.has(table, "template"), reader.has(table, "variants")) {
+    match (table.has("template"), table.has("variants")) {
         (true, true) => {
             reader.error(line, "a step has either \"template\" or \"variants\"", None::<String>);
             Vec::new()
@@ -95,10 +89,18 @@ fn variants(reader: &mut Reader<'_>, table: &Table<'_>, step: usize) -> Vec<Vari
                 let when = reader.optional_text(entry, "when");
                 let line = reader.line_of(entry);
                 if when.is_none() && index < last {
-                    reader.error(line, "the variants after this one are never used", Some("add \"when\", or move it to the end"));
+                    reader.error(
+                        line,
+                        "the variants after this one are never used",
+                        Some("add \"when\", or move it to the end"),
+                    );
                 }
                 if when.is_some() && index == last {
-                    reader.error(line, "no text is left where no variant holds", Some("leave \"when\" out of the last variant"));
+                    reader.error(
+                        line,
+                        "no text is left where no variant holds",
+                        Some("leave \"when\" out of the last variant"),
+                    );
                 }
                 if let Some(when) = &when {
                     reader.place(format!("step.{step}.variant.{index}"), when.text_line);

@@ -15,14 +15,23 @@ const MOST_SEGMENTS: usize = 2;
 
 pub(super) fn check(rule: &Rule, templates: &Templates) -> Vec<RuleProblem> {
     let mut problems = missing(rule, templates);
-    let variants: BTreeSet<&str> =
-        rule.steps.iter().flat_map(|step| step.variants.iter().map(|it| it.template.as_str())).chain([NEUTRAL]).collect();
+    let variants: BTreeSet<&str> = rule
+        .steps
+        .iter()
+        .flat_map(|step| step.variants.iter().map(|it| it.template.as_str()))
+        .chain([NEUTRAL])
+        .collect();
     for name in &templates.index {
         let file = name.file();
         if !variants.contains(name.variant.as_str()) {
             problems.push(
-                RuleProblem::error(rule.id.as_str(), &file, None, format!("no step uses the variant \"{}\"", name.variant))
-                    .suggest(did_you_mean(&name.variant, variants.iter().copied())),
+                RuleProblem::error(
+                    rule.id.as_str(),
+                    &file,
+                    None,
+                    format!("no step uses the variant \"{}\"", name.variant),
+                )
+                .suggest(did_you_mean(&name.variant, variants.iter().copied())),
             );
         }
         let Some(detail) = detail_of(rule, name) else {
@@ -128,9 +137,8 @@ fn unknown_fields(rule: &Rule, templates: &Templates, name: &TemplateName, detai
             .map(|field| field.name);
         let listed = format!("allowed here: {}", known.clone().collect::<Vec<_>>().join(", "));
         let suggestion = if Field::named(&used).is_none() { did_you_mean(&used, known) } else { None };
-        problems.push(
-            RuleProblem::error(rule.id.as_str(), &file, line, what).suggest(Some(suggestion.unwrap_or(listed))),
-        );
+        problems
+            .push(RuleProblem::error(rule.id.as_str(), &file, line, what).suggest(Some(suggestion.unwrap_or(listed))));
     }
     problems
 }
@@ -143,9 +151,8 @@ fn render_samples(rule: &Rule, templates: &Templates, name: &TemplateName, detai
             Err(error) => {
                 let optional: Vec<&str> =
                     FIELDS.iter().filter(|field| field.optional).map(|field| field.name).collect();
-                let suggestion = (!full).then(|| {
-                    format!("these fields can be empty and need {{% if … %}}: {}", optional.join(", "))
-                });
+                let suggestion = (!full)
+                    .then(|| format!("these fields can be empty and need {{% if … %}}: {}", optional.join(", ")));
                 let what = format!("the template fails on sample facts: {}", error.detail().unwrap_or("cannot render"));
                 return vec![
                     RuleProblem::error(rule.id.as_str(), &file, super::line(&error), what).suggest(suggestion),
@@ -178,11 +185,11 @@ fn wording(rule: &Rule, name: &TemplateName, file: &str, text: &str) -> Vec<Rule
             problems.push(warn("the text does not say how to opt out".to_owned()).suggest(Some("add \"STOP\"")));
         }
         if !text.contains("Example Clinic") {
-            problems.push(
-                warn("the text does not say who writes".to_owned()).suggest(Some("add {{ organisation_name }}")),
-            );
+            problems
+                .push(warn("the text does not say who writes".to_owned()).suggest(Some("add {{ organisation_name }}")));
         }
-        let asked = text.split(|c: char| !c.is_alphanumeric()).find(|word| matches!(*word, "YES" | "CANCEL" | "SI" | "SÍ"));
+        let asked =
+            text.split(|c: char| !c.is_alphanumeric()).find(|word| matches!(*word, "YES" | "CANCEL" | "SI" | "SÍ"));
         if let Some(word) = asked {
             problems.push(
                 warn(format!("carriers read the reply \"{word}\" as opting in or out")).suggest(Some("ask for C or R")),

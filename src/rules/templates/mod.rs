@@ -37,8 +37,7 @@ pub(super) struct Templates {
 impl Templates {
     /// Compiles every template and checks each against its level of detail, with sample facts.
     pub(super) fn compile(rule: &Rule) -> (Self, Vec<RuleProblem>) {
-        let mut templates =
-            Self { environment: environment(), index: BTreeSet::new(), resource: rule.resource };
+        let mut templates = Self { environment: environment(), index: BTreeSet::new(), resource: rule.resource };
         let mut problems = Vec::new();
         for (file, content) in &rule.templates {
             let name = match TemplateName::parse(file) {
@@ -103,7 +102,11 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(20);
     environment.set_auto_escape_callback(|name| {
-        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        if std::path::Path::new(name).extension().is_some_and(|extension| extension == "html") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
     });
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);

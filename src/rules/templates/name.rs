@@ -70,10 +70,7 @@ impl TemplateName {
             });
         }
         if variant.is_empty() {
-            return Err(NameProblem {
-                what: "the variant is missing".to_owned(),
-                suggestion: Some(FORM.to_owned()),
-            });
+            return Err(NameProblem { what: "the variant is missing".to_owned(), suggestion: Some(FORM.to_owned()) });
         }
         Ok(Self { language: language.to_owned(), channel, variant: variant.to_owned(), part })
     }

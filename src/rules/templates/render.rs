@@ -42,11 +42,7 @@ pub enum RenderError {
 }
 
 /// Renders the message of a release. The fields are those that `release.detail` allows and no others.
-pub fn render(
-    rule: &CompiledRule,
-    release: &Release,
-    facts: &RenderFacts<'_>,
-) -> Result<MessageBody, RenderError> {
+pub fn render(rule: &CompiledRule, release: &Release, facts: &RenderFacts<'_>) -> Result<MessageBody, RenderError> {
     let values = values(facts, &release.language);
     body(rule, &release.language, release.channel, &release.template, release.detail, &values)
 }
@@ -58,12 +54,7 @@ pub fn render_sample(
     channel: Channel,
     template: &str,
 ) -> Result<MessageBody, RenderError> {
-    let name = TemplateName {
-        language: language.to_owned(),
-        channel,
-        variant: template.to_owned(),
-        part: Part::Text,
-    };
+    let name = TemplateName { language: language.to_owned(), channel, variant: template.to_owned(), part: Part::Text };
     let detail = super::detail_of(rule.rule(), &name).unwrap_or(Detail::Neutral);
     body(rule, language, channel, template, detail, &fields::sample(language, true))
 }
@@ -105,9 +96,8 @@ fn body(
 
 fn values(facts: &RenderFacts<'_>, language: &str) -> BTreeMap<&'static str, Option<String>> {
     let start = facts.appointment.and_then(|it| it.start);
-    let spoken = start
-        .zip(facts.facility.zone)
-        .and_then(|(start, zone)| wording::speak(start, zone, language, facts.now));
+    let spoken =
+        start.zip(facts.facility.zone).and_then(|(start, zone)| wording::speak(start, zone, language, facts.now));
     let given = facts.patient.greeting_name().and_then(|name| name.given.first()).map(|it| it.expose().clone());
     BTreeMap::from([
         ("organisation_name", Some(facts.organisation.name.clone())),

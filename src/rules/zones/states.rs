@@ -118,9 +118,8 @@ pub(super) fn zones_of(text: &str, zip: Option<&str>) -> Option<Vec<Tz>> {
     let Some(area) = area.filter(|_| state.zones.len() > 1) else {
         return Some(state.zones.to_vec());
     };
-    let listed = |table: &[(&str, &[u16])]| {
-        table.iter().any(|(code, areas)| *code == state.code && areas.contains(&area))
-    };
+    let listed =
+        |table: &[(&str, &[u16])]| table.iter().any(|(code, areas)| *code == state.code && areas.contains(&area));
     Some(if listed(MIXED) {
         state.zones.to_vec()
     } else if listed(SECOND_ZONE) {

@@ -80,9 +80,8 @@ fn life() -> impl Strategy<Value = Life> {
         Just(("AZ", "+16025550101")),
         Just(("", "+12065550101")),
     ];
-    (prop_oneof![0_i64..400, 5600_i64..6100], places, prop::collection::vec(happening(), 1..30)).prop_map(
-        |(begins, (state, phone), happenings)| Life { begins, state, phone, happenings },
-    )
+    (prop_oneof![0_i64..400, 5600_i64..6100], places, prop::collection::vec(happening(), 1..30))
+        .prop_map(|(begins, (state, phone), happenings)| Life { begins, state, phone, happenings })
 }
 
 struct Run {
@@ -266,7 +265,8 @@ impl Run {
             assert!(it.state != ReminderState::Cancelled || it.reason.is_some(), "cancelled for nothing: {it:?}");
         }
         for rule in &self.rules {
-            for resource in self.world.resources.iter().filter(|it| it["resourceType"] == rule.rule().resource.as_str()) {
+            for resource in self.world.resources.iter().filter(|it| it["resourceType"] == rule.rule().resource.as_str())
+            {
                 let id = resource["id"].as_str().unwrap();
                 for step in &rule.rule().steps {
                     let is_planned = plan
@@ -274,7 +274,9 @@ impl Run {
                         .iter()
                         .any(|it| it.rule == *rule.id() && it.step == step.id && it.occasion.resource.id == id);
                     let has_reason = plan.not_applicable.iter().any(|it| {
-                        it.rule == *rule.id() && it.resource.id == id && it.step.as_ref().is_none_or(|named| *named == step.id)
+                        it.rule == *rule.id()
+                            && it.resource.id == id
+                            && it.step.as_ref().is_none_or(|named| *named == step.id)
                     });
                     assert!(is_planned != has_reason, "{} {id} {}: {is_planned} {has_reason}", rule.id(), step.id);
                 }
@@ -333,7 +335,8 @@ impl Run {
         assert!(now < plan.expires_at && now < release.expires_at && plan.due_at <= now, "late or early");
         let patient = beckon::fhir::read::patient(&self.world.patient, now).value.unwrap();
         let zones = zone_candidates(&patient, None, &self.world.facilities.default, &self.world.settings, now);
-        let zones: BTreeMap<&str, chrono_tz::Tz> = zones.candidates.iter().map(|it| (it.zone.name(), it.zone)).collect();
+        let zones: BTreeMap<&str, chrono_tz::Tz> =
+            zones.candidates.iter().map(|it| (it.zone.name(), it.zone)).collect();
         assert!(!zones.is_empty());
         for zone in zones.values() {
             let hour = now.with_timezone(zone).format("%H:%M").to_string();

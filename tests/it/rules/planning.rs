@@ -72,7 +72,8 @@ fn every_appointment_has_a_reminder_or_a_reason() {
                 resource[key] = value.clone();
             }
         }
-        let (steps, reasons) = planned(&World::new(ana(), vec![resource]), "appointment-reminder", "2026-06-01T00:00:00Z");
+        let (steps, reasons) =
+            planned(&World::new(ana(), vec![resource]), "appointment-reminder", "2026-06-01T00:00:00Z");
         assert!(steps.is_empty(), "{change}");
         assert_eq!(reasons, [format!("all: {reason}")], "{change}");
     }
@@ -87,7 +88,10 @@ fn nothing_is_planned_for_the_dead_the_merged_and_those_a_clinician_switched_off
     for (change, reason) in [
         (json!({ "deceasedDateTime": "2026-05-30" }), Reason::PatientDeceased),
         (json!({ "active": false }), Reason::PatientInactive),
-        (json!({ "link": [{ "type": "replaced-by", "other": { "reference": "Patient/b" } }] }), Reason::PatientReplaced),
+        (
+            json!({ "link": [{ "type": "replaced-by", "other": { "reference": "Patient/b" } }] }),
+            Reason::PatientReplaced,
+        ),
     ] {
         let mut world = World::new(ana(), vec![booked("a", START)]);
         let rules = [starter("appointment-reminder")];
@@ -131,7 +135,14 @@ fn a_small_move_keeps_the_occasion_and_a_large_one_makes_a_new_one() {
 #[test]
 fn planning_twice_changes_nothing() {
     let rules = [starter("appointment-reminder"), starter("no-show-follow-up"), starter("diabetes-check-up")];
-    let mut world = World::new(ana(), vec![booked("a", START), appointment("n", "noshow", "2026-05-31T15:00:00Z", BOOKED, "accepted"), diabetes("d", "2020-01-31")]);
+    let mut world = World::new(
+        ana(),
+        vec![
+            booked("a", START),
+            appointment("n", "noshow", "2026-05-31T15:00:00Z", BOOKED, "accepted"),
+            diabetes("d", "2020-01-31"),
+        ],
+    );
     world.covered = Some(at("2026-06-01T00:00:00Z"));
     let now = at("2026-06-01T00:10:00Z");
     let (first, changes) = world.replan(&rules, now);
@@ -175,7 +186,11 @@ fn a_cancelled_appointment_cancels_its_reminders_and_a_deleted_one_too() {
         world.replan(&rules, at("2026-06-01T00:00:00Z"));
         world.resources = resources;
         world.replan(&rules, at("2026-06-02T00:00:00Z"));
-        assert!(world.reminders.iter().all(|it| it.reason == Some(reason)), "{reason:?} {:?}", world.reminders[0].reason);
+        assert!(
+            world.reminders.iter().all(|it| it.reason == Some(reason)),
+            "{reason:?} {:?}",
+            world.reminders[0].reason
+        );
     }
 }
 

@@ -20,7 +20,8 @@ fn the_starter_rules_have_no_problems_and_no_warnings() {
 #[test]
 fn every_text_of_the_starter_rules_can_be_shown() {
     for rule in starter_rules().0 {
-        for file in rule.rule().templates.keys().filter(|file| !file.contains(".subject.") && !file.ends_with(".html")) {
+        for file in rule.rule().templates.keys().filter(|file| file.matches('.').count() == 3 && file.contains(".txt"))
+        {
             let parts: Vec<&str> = file.split('.').collect();
             let channel = beckon::domain::Channel::parse(parts[1]).unwrap();
             let body = beckon::rules::render_sample(&rule, parts[0], channel, parts[2]).unwrap();
@@ -51,7 +52,8 @@ fn check(rule: &str, file: &Path) {
     let text = |key: &str| example[key].as_str().unwrap();
     let now = at(text("now"));
     // As the mirror keeps them.
-    let resources: Vec<Value> = example["resources"].as_array().unwrap().iter().map(beckon::fhir::prune::prune).collect();
+    let resources: Vec<Value> =
+        example["resources"].as_array().unwrap().iter().map(beckon::fhir::prune::prune).collect();
     let mut world = World::new(beckon::fhir::prune::prune(&example["patient"]), resources);
     let zone = Some(text("facility_zone").parse().unwrap());
     world.facilities = Facilities { default: Facility { name: None, zone }, ..Facilities::default() };
@@ -66,7 +68,9 @@ fn check(rule: &str, file: &Path) {
         .not_applicable
         .iter()
         .map(|it| match &it.step {
-            Some(step) => json!({ "resource": it.resource.to_string(), "step": step.as_str(), "reason": it.reason.as_str() }),
+            Some(step) => {
+                json!({ "resource": it.resource.to_string(), "step": step.as_str(), "reason": it.reason.as_str() })
+            }
             None => json!({ "resource": it.resource.to_string(), "reason": it.reason.as_str() }),
         })
         .collect();
