@@ -10,3 +10,5 @@ pub mod rules;
 pub mod sandbox;
 pub mod seal;
 pub mod store;
+pub mod telemetry;
+pub mod web;

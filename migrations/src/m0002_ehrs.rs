@@ -25,6 +25,7 @@ pub const STEP: Step = Step {
                 ],
                 &["tenant", "id"],
             ),
+            // Times, not states: a rotation goes on by itself, and no replica has to act in the right minute.
             table(
                 "ehr_key",
                 vec![
@@ -34,9 +35,9 @@ pub const STEP: Step = Step {
                     text("alg"),
                     text("public_jwk"),
                     blob("private_key"),
-                    text("state"),
                     at("created_at"),
-                    at_null("retired_at"),
+                    at("signs_from"),
+                    at_null("published_until"),
                 ],
                 &["tenant", "ehr", "kid"],
             ),

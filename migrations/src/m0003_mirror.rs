@@ -39,8 +39,6 @@ pub const STEP: Step = Step {
                     text_null("replaced_by"),
                     at_null("replan_at"),
                     at_null("planned_at"),
-                    id_null("leased_by"),
-                    at_null("leased_until"),
                     at("updated_at"),
                 ],
                 &["tenant", "ehr", "id"],

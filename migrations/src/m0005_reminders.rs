@@ -17,6 +17,7 @@ pub const STEP: Step = Step {
                     text("rule_version"),
                     text("patient"),
                     text("occasion"),
+                    text_null("replaces"),
                     text("resource_type"),
                     text("resource_id"),
                     text("step"),

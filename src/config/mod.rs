@@ -137,6 +137,20 @@ pub struct Sms {
     pub hook_secret: SecretString,
 }
 
+impl Sms {
+    /// Where the provider reports what became of a text. Unguessable, beside being signed.
+    pub fn status_url(&self, server: &Server) -> String {
+        use secrecy::ExposeSecret as _;
+        format!("{}/hooks/twilio/{}/status", server.public_url, self.hook_secret.expose_secret())
+    }
+
+    /// Where the provider delivers what patients text.
+    pub fn inbound_url(&self, server: &Server) -> String {
+        use secrecy::ExposeSecret as _;
+        format!("{}/hooks/twilio/{}/inbound", server.public_url, self.hook_secret.expose_secret())
+    }
+}
+
 /// `[rules]`
 #[derive(Debug, Clone)]
 pub struct Rules {

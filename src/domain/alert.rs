@@ -36,10 +36,12 @@ pub enum AlertKind {
     DiskTrouble,
     TokenRefused,
     ScopesMissing,
+    OutcomeUnknown,
+    ReplyNeedsPerson,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -51,6 +53,8 @@ impl AlertKind {
         Self::DiskTrouble,
         Self::TokenRefused,
         Self::ScopesMissing,
+        Self::OutcomeUnknown,
+        Self::ReplyNeedsPerson,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -66,6 +70,8 @@ impl AlertKind {
             Self::DiskTrouble => "disk_trouble",
             Self::TokenRefused => "token_refused",
             Self::ScopesMissing => "scopes_missing",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::ReplyNeedsPerson => "reply_needs_person",
         }
     }
 

@@ -1,1 +1,21 @@
-//! One hospital's EHR: discovery, keys, tokens, the FHIR client and its budgets.
+//! One hospital's EHR: discovery, keys, tokens, the FHIR client and its budget, and the plan of how this server is to
+//! be asked. This room must not know why a resource is wanted, what a rule is, or what a page looks like.
+
+pub mod assertion;
+pub mod budget;
+pub mod client;
+pub mod clients;
+pub mod connect;
+pub mod connection;
+pub mod discovery;
+pub mod doctor;
+pub mod error;
+pub mod http;
+pub mod keys;
+pub mod plan;
+pub mod read;
+pub mod retry;
+pub mod scopes;
+pub mod search;
+pub mod token;
+pub mod write;

@@ -13,3 +13,4 @@ pub mod operation_outcome;
 pub mod prune;
 pub mod read;
 pub mod reference;
+pub mod write;

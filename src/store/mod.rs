@@ -1,12 +1,28 @@
 //! The only room that knows SQL. It takes and returns domain types; PHI goes in and out sealed. Every read is a `View`
 //! and every write a `Tx` of one tenant, so that no query can forget whose data it is.
 
+mod alerts;
+mod answers;
+mod codes;
 mod connect;
+mod coverage;
+mod ehrs;
+mod enrolments;
 mod events;
 mod keyring;
+mod listings;
+mod messages;
+mod mirror;
+mod patients;
+mod reminders;
+mod rules;
+mod sending;
+mod staff;
+mod staff_sessions;
 mod tables;
 mod tenants;
 mod tx;
+mod write_backs;
 
 use std::sync::Arc;
 
@@ -16,9 +32,20 @@ use crate::clock::{Clock, Entropy};
 use crate::domain::TenantId;
 use crate::seal::{RootKey, SealError};
 
+pub use alerts::ACKNOWLEDGED_FOR;
+pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;
+pub use listings::DayCounts;
+pub use messages::{Delivery, Settlement};
+pub use mirror::{MirrorChange, MirrorRow};
+pub use patients::normalised_name;
+pub use reminders::Decided;
+pub use sending::{Halt, HaltScope, SendMode, Sending};
+pub use staff::{NewStaff, SIGN_IN_REST, SIGN_IN_TRIES, SignInTry};
+pub use staff_sessions::{NewSession, StaffSession};
 pub use tx::Tx;
+pub use write_backs::{WriteBack, WriteBackResult, WriteBackSubject};
 
 /// Why the store could not do what it was asked. Statements and values are never part of the text.
 #[derive(Debug, thiserror::Error)]

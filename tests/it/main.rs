@@ -1,6 +1,14 @@
 //! All integration tests in one binary: they link once, and share the servers that they start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
+
 mod config;
+mod fhir_prune;
+mod fhir_read;
+mod fhir_write;
+mod house;
 mod rules;
+mod sandbox;
 mod store;
 mod support;
+mod web_routes;
+mod web_sign_in;

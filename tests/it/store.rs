@@ -20,7 +20,8 @@ async fn append(t: &TestStore, words: &str) {
 async fn an_event_is_read_back_as_it_was_written() {
     each_database(async |t| {
         append(&t, "I will come, Ada Lovelace").await;
-        let events = t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].detail["words"], "I will come, Ada Lovelace");
         assert_eq!(events[0].patient, Some(PatientId::new("p1")));
@@ -36,7 +37,8 @@ async fn an_abandoned_transaction_leaves_nothing() {
         tx.append(event).await.unwrap();
         drop(tx);
         append(&t, "after").await;
-        let events = t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
         assert_eq!(events.len(), 1, "only the committed event is there, and its key works");
     })
     .await;
@@ -67,7 +69,8 @@ async fn twenty_writers_at_once_all_get_their_turn() {
             async move { append(t, &format!("writer {n}")).await }
         }))
         .await;
-        let events = t.store.view(&t.tenant).events(&EventFilter { limit: 50, ..EventFilter::default() }).await.unwrap();
+        let events =
+            t.store.view(&t.tenant).events(&EventFilter { limit: 50, ..EventFilter::default() }).await.unwrap();
         assert_eq!(events.len(), 20);
     })
     .await;

@@ -80,7 +80,9 @@ fn keep_fields(fields: &Map<String, Value>, node: &Node) -> Map<String, Value> {
             // That there is one must stay in sight; what it says need not.
             (!field.is_null()).then(|| only_urls(field))
         } else if let Some(element) = key.strip_prefix('_') {
-            node.child(element).and_then(|_| keep_primitive_extension(field))
+            // Beside a list stands a list that must keep its places; nothing in it is needed.
+            let beside_list = fields.get(element).is_some_and(Value::is_array);
+            node.child(element).filter(|_| !beside_list).and_then(|_| keep_primitive_extension(field))
         } else {
             node.child(key).map(|child| keep(field, child))
         };
@@ -116,18 +118,19 @@ fn plain(value: &Value) -> Option<Value> {
     matches!(value, Value::String(_) | Value::Bool(_)).then(|| value.clone())
 }
 
-/// `_birthDate: {extension: […]}`. An empty one is kept too: its presence can say "there is a value, not told".
+/// `_birthDate: {extension: […]}`. One without a kept extension stays as `{}`: its presence can say "there is a value,
+/// not told".
 fn keep_primitive_extension(field: &Value) -> Option<Value> {
-    let fields = field.as_object()?;
     let mut kept = Map::new();
-    if let Some(extensions) = fields.get("extension").and_then(keep_extensions) {
+    if let Some(extensions) = field.get("extension").and_then(keep_extensions) {
         kept.insert("extension".to_owned(), extensions);
     }
-    Some(Value::Object(kept))
+    (!field.is_null()).then_some(Value::Object(kept))
 }
 
+/// One entry for each, whatever it is: an unreadable modifier is still one that is not understood.
 fn only_urls(extensions: &Value) -> Value {
-    let list = extensions.as_array().map_or(&[][..], Vec::as_slice);
+    let list = extensions.as_array().map_or(std::slice::from_ref(extensions), Vec::as_slice);
     let urls = list.iter().map(|extension| {
         let url = json::text(extension, "url").unwrap_or_default();
         Value::Object(Map::from_iter([("url".to_owned(), Value::from(url))]))

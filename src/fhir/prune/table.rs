@@ -30,8 +30,25 @@ pub(super) fn datatype(name: &str) -> &'static str {
     }
 }
 
+/// The elements that R4 writes with `[x]`, among those that are kept.
+pub(super) const CHOICE_ELEMENTS: &[&str] = &[
+    "abatement",
+    "asNeeded",
+    "deceased",
+    "doseNumber",
+    "effective",
+    "medication",
+    "occurrence",
+    "onset",
+    "performed",
+    "reported",
+    "scheduled",
+    "seriesDoses",
+    "value",
+];
+
 /// The type suffixes under which choice elements (`onset[x]`) appear in JSON.
-pub(super) const CHOICES: &[&str] = &[
+pub(super) const CHOICE_TYPES: &[&str] = &[
     "Age",
     "Boolean",
     "CodeableConcept",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::table;
+
 /// An element: a leaf is a plain value, any other has parts.
 #[derive(Debug, Default)]
 pub(super) struct Node {
@@ -27,9 +29,13 @@ impl Node {
         if let Some(exact) = self.child(name) {
             return vec![exact];
         }
-        let choices = self.parts.iter().filter(|(part, _)| {
-            !name.is_empty() && part.strip_prefix(name).is_some_and(|rest| super::table::CHOICES.contains(&rest))
-        });
+        if !table::CHOICE_ELEMENTS.contains(&name) {
+            return Vec::new();
+        }
+        let choices = self
+            .parts
+            .iter()
+            .filter(|(part, _)| part.strip_prefix(name).is_some_and(|rest| table::CHOICE_TYPES.contains(&rest)));
         choices.map(|(_, node)| node).collect()
     }
 
@@ -50,7 +56,7 @@ impl Node {
             if let Some(name) = datatype.strip_prefix('@') {
                 node.repeats = Some(name);
             } else if !datatype.is_empty() {
-                node.parts.append(&mut Node::parse(super::table::datatype(datatype)).parts);
+                node.parts.append(&mut Node::parse(table::datatype(datatype)).parts);
             }
         }
         root

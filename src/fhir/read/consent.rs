@@ -92,7 +92,7 @@ pub fn consent(value: &Value) -> Read<ContactConsent> {
     let other_matter = matches!(json::code_in(scope, codes::CONSENT_SCOPE), Some("research" | "adr"));
     let provision = value
         .get("provision")
-        .filter(|provision| provision.is_object())
+        .filter(|provision| !provision.is_null())
         .and_then(|provision| read_provision(provision, "Consent.provision", 0, other_matter, &mut issues));
     let (Some(version), Some(patient)) = (resource::version_of(value), patient) else {
         return issues.finish(None);

@@ -41,9 +41,9 @@ pub mod ehr_key {
         pub alg: String,
         pub public_jwk: String,
         pub private_key: Vec<u8>,
-        pub state: String,
         pub created_at: DateTimeUtc,
-        pub retired_at: Option<DateTimeUtc>,
+        pub signs_from: DateTimeUtc,
+        pub published_until: Option<DateTimeUtc>,
     }
 
     impl ActiveModelBehavior for ActiveModel {}

@@ -47,8 +47,6 @@ pub mod patient {
         pub replaced_by: Option<String>,
         pub replan_at: Option<DateTimeUtc>,
         pub planned_at: Option<DateTimeUtc>,
-        pub leased_by: Option<Uuid>,
-        pub leased_until: Option<DateTimeUtc>,
         pub updated_at: DateTimeUtc,
     }
 

@@ -15,6 +15,7 @@ pub mod reminder {
         pub rule_version: String,
         pub patient: String,
         pub occasion: String,
+        pub replaces: Option<String>,
         pub resource_type: String,
         pub resource_id: String,
         pub step: String,

@@ -1,0 +1,229 @@
+//! One HTTP exchange: limits, time-outs, no redirects, and errors without query strings. It knows neither FHIR nor
+//! tokens.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
+use reqwest::{Method, Url};
+
+use crate::clock::{Clock, Entropy};
+
+use super::error::{EhrError, Place};
+use super::retry::{self, RetryPolicy, Sleeper, http_date};
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    pub connect_timeout: Duration,
+    /// From sending to the last byte of the answer.
+    pub timeout: Duration,
+    /// Largest answer, after decompression.
+    pub max_body_bytes: usize,
+    pub retry: RetryPolicy,
+    /// Certificates of a hospital's own authority, PEM, in addition to the machine's store.
+    pub extra_ca_pem: Option<String>,
+    /// A proxy that outgoing calls must take.
+    pub proxy: Option<String>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_mins(2),
+            max_body_bytes: 64 * 1024 * 1024,
+            retry: RetryPolicy::default(),
+            extra_ca_pem: None,
+            proxy: None,
+        }
+    }
+}
+
+/// The HTTP side of one connection; clones share the connection pool.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    http: reqwest::Client,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) sleeper: Arc<dyn Sleeper>,
+    pub(super) retry: RetryPolicy,
+    timeout: Duration,
+    max_body_bytes: usize,
+}
+
+/// A request that can be sent more than once.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Outgoing {
+    pub fn get(url: Url, accept: &'static str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::ACCEPT, reqwest::header::HeaderValue::from_static(accept));
+        Self { method: Method::GET, url, headers, body: Vec::new() }
+    }
+
+    pub fn place(&self) -> Place {
+        Place::of(&self.method, &self.url)
+    }
+}
+
+/// When a request went out, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct SentAt {
+    wall: DateTime<Utc>,
+    monotonic: Instant,
+}
+
+impl SentAt {
+    /// Time since then. The larger of both clocks counts: the monotonic one does not see a suspended machine, and the
+    /// wall clock may be set back.
+    pub fn age(&self, now: DateTime<Utc>) -> Duration {
+        (now - self.wall).to_std().unwrap_or_default().max(self.monotonic.elapsed())
+    }
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub place: Place,
+    pub sent: SentAt,
+    pub received: DateTime<Utc>,
+}
+
+impl Reply {
+    pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The media type in lower case, without parameters; `(none)` where the header is absent.
+    pub fn media_type(&self) -> String {
+        let text = self.header(CONTENT_TYPE).unwrap_or("(none)");
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        media_type.chars().filter(|letter| !letter.is_control()).take(80).collect::<String>().to_ascii_lowercase()
+    }
+
+    /// Whether the body looks like a page for people, whatever its content type says.
+    pub fn looks_like_html(&self) -> bool {
+        let start = self.body.trim_ascii_start();
+        let start = String::from_utf8_lossy(&start[..start.len().min(15)]).to_ascii_lowercase();
+        start.starts_with("<!doctype html") || start.starts_with("<html")
+    }
+
+    /// How far the server's clock is ahead of ours, from its `Date` header; half a second of it is rounding.
+    pub fn skew(&self) -> Option<TimeDelta> {
+        Some(http_date(self.header(DATE)?)? - self.received)
+    }
+}
+
+impl Transport {
+    /// # Errors
+    /// No CA store, an unreadable extra certificate or proxy address.
+    pub fn new(
+        settings: &HttpSettings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        sleeper: Arc<dyn Sleeper>,
+    ) -> Result<Self, EhrError> {
+        let failed = |error: reqwest::Error| EhrError::Client(root_cause(&error));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("Beckon/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.timeout)
+            .no_proxy();
+        if let Some(pem) = &settings.extra_ca_pem {
+            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(failed)?);
+        }
+        if let Some(proxy) = &settings.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
+        }
+        let http = builder.build().map_err(failed)?;
+        Ok(Self {
+            http,
+            clock,
+            entropy,
+            sleeper,
+            retry: settings.retry,
+            timeout: settings.timeout,
+            max_body_bytes: settings.max_body_bytes,
+        })
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Sends once and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// `Unreachable` when nothing was sent; `TimedOut` and `Interrupted` when the server may have acted; `TooLarge`.
+    pub async fn send(&self, request: Outgoing) -> Result<Reply, EhrError> {
+        let place = request.place();
+        let sent = SentAt { wall: self.clock.now(), monotonic: Instant::now() };
+        let outgoing = self.http.request(request.method, request.url).headers(request.headers);
+        let outgoing = if request.body.is_empty() { outgoing } else { outgoing.body(request.body) };
+        let mut response = outgoing.send().await.map_err(|error| self.failure(&place, &error))?;
+        let received = self.clock.now();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&place, &error))? {
+            if body.len() + chunk.len() > self.max_body_bytes {
+                return Err(EhrError::TooLarge { place, limit: self.max_body_bytes });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply { status: response.status().as_u16(), headers, body, place, sent, received })
+    }
+
+    /// Sends a request that may be repeated, until the answer is final or patience is used up.
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; a transient status of the last try is an answer, not an error.
+    pub async fn send_repeatable(&self, request: Outgoing) -> Result<Reply, EhrError> {
+        let mut next = 2;
+        loop {
+            let result = self.send(request.clone()).await;
+            let asked = match &result {
+                Ok(reply) if retry::is_transient(reply.status) => retry::retry_after(&reply.headers, reply.received),
+                Err(error) if error.is_transient() => None,
+                _ => return result,
+            };
+            let Some(wait) = self.retry.wait(next, asked, &*self.entropy) else { return result };
+            self.sleeper.sleep(wait).await;
+            next += 1;
+        }
+    }
+
+    fn failure(&self, place: &Place, error: &reqwest::Error) -> EhrError {
+        let place = place.clone();
+        if error.is_connect() {
+            EhrError::Unreachable { place, reason: root_cause(error) }
+        } else if error.is_timeout() {
+            EhrError::TimedOut { place, after: self.timeout }
+        } else {
+            EhrError::Interrupted { place, reason: root_cause(error) }
+        }
+    }
+}
+
+/// The innermost cause: the outer ones repeat the URL with its query.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = error.source();
+    let mut words = None;
+    while let Some(inner) = cause {
+        words = Some(inner.to_string());
+        cause = inner.source();
+    }
+    words.unwrap_or_else(|| "no further reason".to_owned())
+}

@@ -1,0 +1,17 @@
+//! A FHIR R4 server with SMART Backend Services, in memory. Its words are those of the R4 http.html and search.html pages.
+
+mod archive;
+mod batch;
+mod metadata;
+mod outcome;
+mod personality;
+mod reading;
+mod search;
+mod server;
+mod smart;
+mod writing;
+
+pub use archive::{Archive, Found};
+pub use personality::Personality;
+pub use server::Ehr;
+pub use smart::{Authority, JwksSource};

@@ -1,0 +1,86 @@
+//! The first page: today's numbers, each leading to what it counts.
+
+use askama::Template;
+
+use crate::domain::{MessageState, ReminderState};
+use crate::web::answer::{Answer, page};
+use crate::web::call::Call;
+use crate::web::shell::Shell;
+use crate::web::words::day_of;
+
+/// A number with what it means and where it leads.
+struct Tile {
+    number: u64,
+    label: &'static str,
+    href: String,
+    tone: &'static str,
+    icon: &'static str,
+}
+
+struct Withheld {
+    number: u64,
+    words: &'static str,
+    href: String,
+}
+
+#[derive(Template)]
+#[template(path = "today.html")]
+struct TodayPage {
+    shell: Shell,
+    date: String,
+    tiles: Vec<Tile>,
+    withheld: Vec<Withheld>,
+    nothing: bool,
+}
+
+/// `GET /`
+pub async fn today(call: Call) -> Answer {
+    let (zone, now) = (call.state.zone(), call.state.now());
+    let (from, until) = day_of(now, zone);
+    let counts = call.state.view().day_counts(from, until).await?;
+    let date = now.with_timezone(&zone).date_naive();
+    let reminders = |state: ReminderState| counts.reminders.get(&state).copied().unwrap_or(0);
+    let went = counts.messages_in(&[MessageState::OnItsWay, MessageState::Delivered, MessageState::Read]);
+    let arrived = counts.messages_in(&[MessageState::Delivered, MessageState::Read]);
+    let trouble = counts.messages_in(&[MessageState::Failed, MessageState::Unknown, MessageState::Expired]);
+    let tile = |number, label, href: String, tone, icon| Tile { number, label, href, tone, icon };
+    let day = format!("day={date}");
+    let tiles = vec![
+        tile(counts.due(), "Due today", format!("/reminders?{day}"), "planned", "clock"),
+        tile(
+            reminders(ReminderState::Waiting),
+            "Waiting",
+            format!("/reminders?{day}&state=waiting"),
+            "planned",
+            "pause",
+        ),
+        tile(went, "Sent", format!("/messages?{day}"), "moving", "send"),
+        tile(arrived, "Delivered", format!("/messages?{day}&state=delivered"), "arrived", "check"),
+        tile(counts.replies, "Answered", format!("/messages?{day}&answered=yes"), "arrived", "reply"),
+        tile(
+            reminders(ReminderState::Withheld),
+            "Withheld",
+            format!("/reminders?{day}&state=withheld"),
+            "needs",
+            "hand",
+        ),
+        tile(trouble, "Failed or unknown", format!("/messages?{day}&state=failed"), "needs", "warn"),
+        tile(counts.quarantined, "In quarantine", "/quarantine".to_owned(), "needs", "box"),
+    ];
+    let withheld = counts
+        .withheld
+        .iter()
+        .map(|(reason, number)| Withheld {
+            number: *number,
+            words: reason.words(),
+            href: format!("/reminders?{day}&state=withheld&reason={}", reason.as_str()),
+        })
+        .collect();
+    page(&TodayPage {
+        shell: Shell::of(&call, "Today", "/").await?,
+        date: date.format("%A, %-d %B %Y").to_string(),
+        nothing: counts.due() == 0 && counts.messages.is_empty(),
+        tiles,
+        withheld,
+    })
+}
