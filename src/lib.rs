@@ -6,6 +6,8 @@ pub mod config;
 pub mod domain;
 pub mod ehr;
 pub mod fhir;
+pub mod outbox;
+pub mod pull;
 pub mod rules;
 pub mod sandbox;
 pub mod seal;

@@ -7,6 +7,7 @@ mod checks;
 mod compile;
 mod conditions;
 mod decide;
+mod facilities;
 mod facts;
 mod folder;
 mod format;

@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod codes;
 mod connect;
+mod counts;
 mod coverage;
 mod ehrs;
 mod enrolments;

@@ -1,6 +1,9 @@
 //! All integration tests in one binary: they link once, and share the servers that they start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod channel_email;
+mod channel_sandbox;
+mod channel_sms;
 mod config;
 mod fhir_prune;
 mod fhir_read;
