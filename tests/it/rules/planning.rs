@@ -291,10 +291,7 @@ fn of_several_overdue_steps_only_the_latest_is_planned_and_what_waited_is_supers
     waiting.state = ReminderState::Waiting;
     world.replan(&rules, at("2026-06-09T16:00:00Z"));
     let states: Vec<_> = world.reminders.iter().map(|it| (it.state, it.reason)).collect();
-    assert_eq!(
-        states,
-        [(ReminderState::Cancelled, Some(Reason::Superseded)), (ReminderState::Planned, None)]
-    );
+    assert_eq!(states, [(ReminderState::Cancelled, Some(Reason::Superseded)), (ReminderState::Planned, None)]);
 }
 
 #[test]
