@@ -9,7 +9,7 @@ use clap::Parser;
 use super::{Failure, output};
 use crate::app::accounts::Accounts;
 use crate::app::demo::{DemoHouse, DemoOptions, system_clock};
-use crate::clock::{Clock as _, ManualClock};
+use crate::clock::ManualClock;
 use crate::config::{Log, LogFormat};
 
 /// Days that `--once` lets pass.

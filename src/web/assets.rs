@@ -10,6 +10,7 @@ use rust_embed::RustEmbed;
 use super::answer::Answer;
 use super::call::Call;
 use super::error::WebError;
+use crate::clock::hexadecimal;
 
 #[derive(RustEmbed)]
 #[folder = "assets/"]
@@ -18,7 +19,7 @@ struct Assets;
 /// The stylesheet's address; it changes with the content, so that browsers may keep what they have.
 pub static STYLESHEET: LazyLock<String> = LazyLock::new(|| {
     let content = Assets::get("beckon.css").map(|file| file.data.into_owned()).unwrap_or_default();
-    let hash: String = digest(&SHA256, &content).as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hexadecimal(&digest(&SHA256, &content).as_ref()[..6]);
     format!("/assets/beckon.css?v={hash}")
 });
 

@@ -117,7 +117,7 @@ fn show(call: &Call, login: String, next: String, problem: Option<&'static str>)
     };
     let status = if problem.is_some() { 422 } else { 200 };
     let bare = Bare::new(&call.state, "Sign in");
-    Ok::<HttpResponse, WebError>(page_with_status(&SignInPage { bare, login, next, problem, demo_roles }, status)?)
+    page_with_status(&SignInPage { bare, login, next, problem, demo_roles }, status)
 }
 
 /// A place of ours to go on to; anything else leads to the first page.
