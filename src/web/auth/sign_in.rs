@@ -1,6 +1,5 @@
 //! Signing in and out.
 
-use actix_web::HttpResponse;
 use askama::Template;
 use secrecy::SecretString;
 
