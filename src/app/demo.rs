@@ -207,24 +207,22 @@ async fn connect_ehr(gateway: &Gateway, hospital: &Hospital, ehr: &EhrId) -> Res
     let base_url = BaseUrl::parse(&hospital.fhir_base()).map_err(ConnectError::from)?;
     let jwks = format!("{}/ehr/{ehr}/jwks.json", gateway.settings.server.public_url);
     hospital.register_client(CLIENT, JwksSource::Url(jwks), EhrConnection::DEFAULT_SCOPES);
+    if connect::load(&gateway.store, &gateway.tenant, ehr).await.is_ok() {
+        // The simulated hospital listens somewhere else each time.
+        return Ok(connect::move_to(&gateway.store, &gateway.tenant, ehr, &base_url, Actor::system("demo")).await?);
+    }
+    let scopes = ScopeSet::for_backend(EhrConnection::DEFAULT_SCOPES);
     let connection = EhrConnection {
         tenant: gateway.tenant.clone(),
         id: ehr.clone(),
         base_url,
         vendor: Vendor::Hapi,
         client_id: CLIENT.to_owned(),
-        scopes: ScopeSet::for_backend(EhrConnection::DEFAULT_SCOPES)
-            .map_err(|error| AppError::DemoSettings(error.to_string()))?,
+        scopes: scopes.map_err(|error| AppError::DemoSettings(error.to_string()))?,
         settings: EhrSettings::default(),
     };
-    match connect::load(&gateway.store, &gateway.tenant, ehr).await {
-        // The simulated hospital listens somewhere else each time.
-        Ok(_) => Ok(connect::change(&gateway.store, &connection, Actor::system("demo")).await?),
-        Err(_) => {
-            connect::add(&gateway.store, &connection, Actor::system("demo")).await?;
-            Ok(())
-        }
-    }
+    connect::add(&gateway.store, &connection, Actor::system("demo")).await?;
+    Ok(())
 }
 
 /// The settings of a gateway whose providers are simulated.
