@@ -14,6 +14,7 @@ mod pull;
 mod rules;
 mod sandbox;
 mod store;
+mod supply;
 mod support;
 mod web_pages;
 mod web_routes;
