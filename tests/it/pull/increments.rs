@@ -19,7 +19,8 @@ async fn everything_at_the_ehr_is_mirrored_or_in_quarantine_with_its_reason() {
         assert_eq!(report.state, RunState::Done, "{report:#?}");
         let truth = b.hospital.truth();
         let quarantined = b.quarantined().await;
-        for kind in [ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition, ResourceType::Location] {
+        for kind in [ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition, ResourceType::Location]
+        {
             let of_type = of(&report, kind);
             let at_ehr = truth.by_type[kind.as_str()];
             assert_eq!(of_type.read, at_ehr, "{kind}");
@@ -48,7 +49,10 @@ async fn a_second_run_asks_for_changes_only_and_changes_nothing() {
         b.t.clock.advance(TimeDelta::minutes(30));
         let second = b.sync().await;
         assert_eq!(second.state, RunState::Done, "{second:#?}");
-        assert!(second.types.iter().all(|(_, of_type)| of_type.changed == 0 && of_type.how == "increment"), "{second:#?}");
+        assert!(
+            second.types.iter().all(|(_, of_type)| of_type.changed == 0 && of_type.how == "increment"),
+            "{second:#?}"
+        );
         assert_eq!((second.planned.planned, second.planned.ended), (0, 0));
         let asked = b.searches("Appointment").split_off(before);
         assert_eq!(asked.len(), 1);
@@ -122,9 +126,8 @@ async fn a_server_that_ignores_the_window_is_not_believed_again() {
     b.book("a1", "ada", 3);
     b.sync().await;
     b.t.clock.advance(TimeDelta::hours(1));
-    b.hospital.inject(
-        Fault::new(FaultKind::IgnoreParameter { name: "_lastUpdated".to_owned() }).on("/fhir/Appointment"),
-    );
+    b.hospital
+        .inject(Fault::new(FaultKind::IgnoreParameter { name: "_lastUpdated".to_owned() }).on("/fhir/Appointment"));
     let report = of(&b.sync().await, ResourceType::Appointment);
     assert!(report.note.unwrap().contains("_lastUpdated"));
     b.t.clock.advance(TimeDelta::hours(1));
@@ -190,7 +193,9 @@ async fn a_run_is_told_while_it_goes_and_recorded_when_it_ends() {
     let report = pull::run(&b.t.store, &b.client, &b.options(Mode::Increment), &watch).await.unwrap();
     let told = told.into_inner().unwrap();
     assert!(matches!(told[0], Progress::Began { kind: ResourceType::Location, .. }), "{told:?}");
-    assert!(told.iter().any(|it| matches!(it, Progress::Page { kind: ResourceType::Appointment, read: 1, total: Some(1) })));
+    assert!(
+        told.iter().any(|it| matches!(it, Progress::Page { kind: ResourceType::Appointment, read: 1, total: Some(1) }))
+    );
     assert!(matches!(told.last(), Some(Progress::Planned { patients: 1 })), "{told:?}");
     let view = b.t.store.view(&b.t.tenant);
     let runs = view.pull_runs(&b.ehr, 5).await.unwrap();

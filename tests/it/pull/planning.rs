@@ -80,7 +80,9 @@ async fn the_dead_are_not_reminded() {
         b.sync().await;
         assert!(b.open_reminders("ada").await > 0);
         b.t.clock.advance(TimeDelta::minutes(20));
-        b.hospital.put(json!({"resourceType": "Patient", "id": "ada", "active": true, "deceasedDateTime": "2026-03-01"})).unwrap();
+        b.hospital
+            .put(json!({"resourceType": "Patient", "id": "ada", "active": true, "deceasedDateTime": "2026-03-01"}))
+            .unwrap();
         b.sync().await;
         assert_eq!(b.open_reminders("ada").await, 0);
         b.hospital.stop().await;
