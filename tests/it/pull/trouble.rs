@@ -86,7 +86,9 @@ async fn a_scope_that_was_not_granted_is_not_an_empty_ehr() {
     let scopes = "system/Patient.rs system/Location.rs system/Condition.rs".to_owned();
     b.hospital.inject(Fault::new(FaultKind::GrantScopes { scopes }).always());
     let open = b.open_reminders("ada").await;
+    let asked = b.searches("Appointment").len();
     let report = b.sync().await;
+    assert_eq!(b.searches("Appointment").len(), asked, "a server might answer with nothing");
     let error = of(&report, APPOINTMENT).error.unwrap();
     assert!(error.contains("scope") && error.contains("Appointment"), "{error}");
     assert_eq!(of(&report, APPOINTMENT).gone, 0);
