@@ -103,7 +103,11 @@ impl Checker<'_> {
 
     fn step(&mut self, step: &Step, current: Types, this: &Types, root: &Types) -> Types {
         match &step.kind {
-            StepKind::Member(member) => self.member(member, step.at, current?),
+            StepKind::Member(member) => match current {
+                Some(current) => self.member(member, step.at, current),
+                // A path that starts with the name of a resource type tells its focus.
+                None => member.type_name.filter(|of| of.kind() == Kind::Resource).map(|of| vec![of]),
+            },
             StepKind::Index(index) => {
                 self.infer(index, this, root);
                 current

@@ -99,6 +99,7 @@ pub(crate) fn order(a: &Item<'_>, b: &Item<'_>, environment: &Environment<'_>) -
         Pair::Times(a, b) => order_times(a, b),
         Pair::Quantities(a, b) => a.order(&b),
         Pair::Unknown => None,
+        Pair::Booleans(..) | Pair::Different if a.is_choice() || b.is_choice() => None,
         Pair::Booleans(..) | Pair::Different => {
             return Err(Fault::wrong_type(format!("{} and {} have no order", a.type_name(), b.type_name())));
         }
@@ -284,7 +285,7 @@ impl<'a> Evaluator<'_, 'a> {
             (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => Ok(false),
             (Value::String(a), Value::String(b)) => Ok(same_words(a, b)),
             (a, b) => {
-                let node = |value| Node { value, sibling: None, of: TypeId::UNKNOWN };
+                let node = |value| Node { value, sibling: None, of: TypeId::UNKNOWN, choice: false };
                 match (node(a).system(), node(b).system()) {
                     (Some(Item::Boolean(a)), Some(Item::Boolean(b))) => Ok(a == b),
                     (Some(a), Some(b)) => Ok(matches!((as_number(&a), as_number(&b)), (Some(a), Some(b)) if {

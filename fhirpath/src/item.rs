@@ -63,12 +63,14 @@ pub struct Node<'a> {
     /// `_name`: id and extensions of a primitive.
     pub(crate) sibling: Option<&'a Value>,
     pub(crate) of: TypeId,
+    /// One of several types that the element may have.
+    pub(crate) choice: bool,
 }
 
 impl<'a> Node<'a> {
     /// A whole resource, or a value whose type is not known.
     pub fn root(value: &'a Value) -> Self {
-        Self { value, sibling: None, of: resource_type(value).unwrap_or(TypeId::UNKNOWN) }
+        Self { value, sibling: None, of: resource_type(value).unwrap_or(TypeId::UNKNOWN), choice: false }
     }
 
     /// The JSON value; `null` where a primitive has only extensions.
@@ -193,6 +195,13 @@ impl<'a> Item<'a> {
             Self::Node(node) => TypeInfo::Fhir(node.fhir_type()),
             other => TypeInfo::System(other.system_type()),
         }
+    }
+
+    /// True for an element that may have one of several types. That it has another one than the
+    /// expression expects is nothing to fail on: an onset may be a text, and then has no order
+    /// with a date.
+    pub(crate) fn is_choice(&self) -> bool {
+        matches!(self, Self::Node(node) if node.choice)
     }
 
     /// The name of the type, for error texts.

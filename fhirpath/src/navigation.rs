@@ -172,11 +172,17 @@ fn push_choice<'a>(
             continue;
         }
         let Some(of) = type_of(key) else { continue };
+        let before = found.len();
         if is_sibling {
             push(None, Some(value), of, found);
         } else {
             let sibling = if value.is_object() { None } else { map.get(&format!("_{key}")) };
             push(Some(value), sibling, of, found);
+        }
+        for item in &mut found[before..] {
+            if let Item::Node(node) = item {
+                node.choice = true;
+            }
         }
         return;
     }
@@ -209,5 +215,5 @@ fn push_one<'a>(value: Option<&'a Value>, sibling: Option<&'a Value>, of: TypeId
         Kind::Resource | Kind::Unknown => resource_type(value).unwrap_or(of),
         _ => of,
     };
-    found.push(Item::Node(Node { value, sibling, of }));
+    found.push(Item::Node(Node { value, sibling, of, choice: false }));
 }

@@ -3,7 +3,7 @@
 use crate::ast::Operator;
 use crate::collection::single;
 use crate::equality::as_number;
-use crate::error::Fault;
+use crate::error::{ErrorKind, Fault};
 use crate::evaluate::{Evaluator, Items};
 use crate::item::{Item, Node};
 use crate::quantity::{CalendarUnit, Quantity, Unit};
@@ -69,12 +69,24 @@ impl<'a> Evaluator<'_, 'a> {
         if operator == Operator::Concatenate {
             return self.concatenate(left, right);
         }
-        let (Some(left_item), Some(right_item)) = (left, right) else {
+        let (Some(left), Some(right)) = (left, right) else {
             return Ok(Vec::new());
         };
+        match self.calculate(operator, left, right) {
+            Err(Fault { kind: ErrorKind::Type, .. }) if left.is_choice() || right.is_choice() => Ok(Vec::new()),
+            result => Ok(result?.into_iter().collect()),
+        }
+    }
+
+    fn calculate(
+        &mut self,
+        operator: Operator,
+        left_item: &Item<'a>,
+        right_item: &Item<'a>,
+    ) -> Result<Option<Item<'a>>, Fault> {
         let (Some(left), Some(right)) = (operand(left_item), operand(right_item)) else {
             if is_malformed(left_item) || is_malformed(right_item) {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             return Err(mismatch(operator, left_item, right_item));
         };
@@ -113,7 +125,7 @@ impl<'a> Evaluator<'_, 'a> {
                 _ => return Err(mismatch(operator, &left, &right)),
             },
         };
-        Ok(result.into_iter().collect())
+        Ok(result)
     }
 
     fn concatenate(&mut self, left: Option<&Item<'a>>, right: Option<&Item<'a>>) -> Result<Items<'a>, Fault> {
@@ -184,7 +196,7 @@ fn decimals<'a>(operator: Operator, a: Decimal, b: Decimal) -> Option<Item<'a>> 
         Operator::Add => a.checked_add(b).map(Item::Decimal),
         Operator::Subtract => a.checked_sub(b).map(Item::Decimal),
         Operator::Multiply => a.checked_mul(b).map(Item::Decimal),
-        Operator::Divide => a.checked_div(b).map(Item::Decimal),
+        Operator::Divide => a.checked_div(b).map(|value| Item::Decimal(value.normalize())),
         Operator::IntegerDivide => a.checked_div(b)?.trunc().to_i64().map(Item::Integer),
         Operator::Modulo => a.checked_rem(b).map(Item::Decimal),
         _ => None,

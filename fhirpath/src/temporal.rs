@@ -176,6 +176,12 @@ impl DateTime {
         Date { first: self.first.date(), precision: self.precision.min(Precision::Day) }
     }
 
+    /// The first instant of what is known, where time and offset are.
+    pub fn instant(self) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+        let offset = chrono::FixedOffset::east_opt(i32::from(self.offset?) * 60)?;
+        self.has_time().then(|| self.first.and_local_timezone(offset).single())?
+    }
+
     pub(crate) fn has_time(self) -> bool {
         self.precision > Precision::Day
     }

@@ -151,6 +151,14 @@ fn order_is_told_only_as_far_as_both_sides_are_known() {
 }
 
 #[test]
+fn an_instant_leaves_the_language_as_it_came() {
+    let at = fhirpath::DateTime::parse("2024-08-31T22:30:15.250-05:00").unwrap();
+    assert_eq!(at.instant().unwrap().to_rfc3339(), "2024-08-31T22:30:15.250-05:00");
+    assert_eq!(fhirpath::DateTime::parse("2024-08-31").unwrap().instant(), None);
+    assert_eq!(fhirpath::DateTime::parse("2024-08-31T22:30:15").unwrap().instant(), None);
+}
+
+#[test]
 fn logic_has_three_values() {
     let words = [("true", Some(true)), ("false", Some(false)), ("{}", None)];
     for (a, left) in words {
@@ -214,6 +222,31 @@ fn choices_are_found_under_their_plain_name() {
     let bound = json!({"resourceType": "Observation",
         "valueQuantity": {"value": 7, "comparator": "<", "system": "http://unitsofmeasure.org", "code": "%"}});
     assert_eq!(truth("value < 9 '%'", &bound, now), Truth::Unknown);
+}
+
+#[test]
+fn a_choice_of_another_type_is_unknown_while_a_mistake_of_the_author_is_an_error() {
+    let now = "2024-08-31T22:30:00Z";
+    let conditions = [
+        json!({"resourceType": "Condition", "onsetString": "as a child"}),
+        json!({"resourceType": "Condition", "onsetPeriod": {"start": "2020"}}),
+        json!({"resourceType": "Condition", "onsetAge": {"value": 40, "unit": "a"}}),
+    ];
+    for condition in &conditions {
+        assert_eq!(truth("onset < today() - 6 months", condition, now), Truth::Unknown);
+        let all = at(now).with_resources("conditions", &conditions);
+        let any = Expression::parse("%conditions.where(onset < today() - 6 months).exists()").unwrap();
+        assert_eq!(any.matches(condition, &all).unwrap(), Truth::False);
+    }
+    let text = &conditions[0];
+    assert_eq!(truth("onset + 6 months < today()", text, now), Truth::Unknown);
+    assert_eq!(truth("onset.abs() > 5", text, now), Truth::Unknown);
+    assert_eq!(truth("onset.startsWith('as')", text, now), Truth::True);
+    assert_eq!(truth("onset.startsWith('as')", &conditions[1], now), Truth::Unknown);
+    for mistake in ["recordedDate < 5", "id + 5", "recordedDate.abs()", "5 < 'a'"] {
+        let condition = json!({"resourceType": "Condition", "id": "c", "recordedDate": "2020"});
+        assert!(Expression::parse(mistake).unwrap().matches(&condition, &at(now)).is_err(), "{mistake}");
+    }
 }
 
 #[test]

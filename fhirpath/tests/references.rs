@@ -88,6 +88,7 @@ fn what_is_surely_wrong_is_found_without_data() {
     let tree = Expression::parse("Questionnaire.repeat(item).linkid = '1'").unwrap();
     assert_eq!(tree.check(Some("Questionnaire"), &[])[0].position.column, 28);
     assert!(Expression::parse("anything.goes").unwrap().check(None, &[]).is_empty());
+    assert_eq!(Expression::parse("Condition.onst < @2024").unwrap().check(None, &[]).len(), 1);
 }
 
 #[test]

@@ -32,7 +32,9 @@ fn write(value: &Value, place: Place, out: &mut digest::Context) {
         Value::String(text) => leaf(b's', text, out),
         Value::Array(items) => {
             head(b'a', items.len(), out);
-            items.iter().for_each(|item| write(item, Place::Elsewhere, out));
+            for item in items {
+                write(item, Place::Elsewhere, out);
+            }
         }
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields

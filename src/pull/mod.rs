@@ -15,6 +15,6 @@ mod report;
 mod run;
 
 pub use options::{Mode, PullOptions};
-pub use planning::{PlanCounts, plan_due};
+pub use planning::{PlanCounts, Preview, plan_due, preview};
 pub use report::{Progress, RunReport, RunState, TypeReport};
 pub use run::{PullError, run};

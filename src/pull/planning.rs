@@ -11,7 +11,7 @@ use crate::domain::{
     ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
-use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts};
+use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
 use crate::store::{MirrorRow, Store, StoreError, Tx};
 
 use super::options::PullOptions;
@@ -110,7 +110,12 @@ async fn plan_chunk(
         let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
         let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
         let (changes, replan_at) = match facts_of(patient, rows, now) {
-            Some((facts, body)) => plan_one(ground, &facts, body, rows, existing, &enrolments, now),
+            Some((facts, body)) => {
+                let plan = plan_one(ground, &facts, body, rows, existing, &enrolments, now);
+                let mut changes = rules::reconcile(existing, &plan);
+                changes.cancel.extend(rules::retire(existing, &ground.live));
+                (changes, plan.replan_at)
+            }
             None => (all_ended(tx, ehr, patient, existing).await?, None),
         };
         apply(tx, ehr, patient, changes, &mut events, counts).await?;
@@ -140,7 +145,7 @@ fn plan_one(
     existing: &[Reminder],
     enrolments: &[Enrolment],
     now: DateTime<Utc>,
-) -> (Changes, Option<DateTime<Utc>>) {
+) -> Plan {
     let mut mirror = Mirror::default();
     for row in rows {
         mirror.add(&row.version, &row.body);
@@ -162,10 +167,39 @@ fn plan_one(
         existing,
         enrolments,
     };
-    let plan = rules::plan(&facts, &ground.rules, now);
-    let mut changes = rules::reconcile(existing, &plan);
-    changes.cancel.extend(rules::retire(existing, &ground.live));
-    (changes, plan.replan_at)
+    rules::plan(&facts, &ground.rules, now)
+}
+
+/// What planning one patient now would answer, and the reminders that stand.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    pub plan: Plan,
+    pub existing: Vec<Reminder>,
+}
+
+/// Plans one patient without changing anything: the answer to "why not?".
+///
+/// # Errors
+/// As [`plan_due`].
+pub async fn preview(
+    store: &Store,
+    tenant: &TenantId,
+    ehr: &EhrId,
+    patient: &PatientId,
+    options: &PullOptions,
+) -> Result<Preview, PullError> {
+    let ground = ground(store, tenant, ehr, options).await?;
+    let view = store.view(tenant);
+    let now = store.clock().now();
+    let one = std::slice::from_ref(patient);
+    let rows = view.mirror_of_patient(ehr, patient).await?;
+    let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
+    let enrolments = view.enrolments_of(ehr, one).await?;
+    let plan = match facts_of(patient, &rows, now) {
+        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &existing, &enrolments, now),
+        None => Plan::default(),
+    };
+    Ok(Preview { plan, existing })
 }
 
 /// A patient whose record is not there any more gets nothing.

@@ -228,7 +228,7 @@ impl View<'_> {
         Ok(Some((self.reply_of(row)?, message)))
     }
 
-    fn reply_of(&self, row: reply::Model) -> Result<Reply, StoreError> {
+    pub(super) fn reply_of(&self, row: reply::Model) -> Result<Reply, StoreError> {
         let id = ReplyId(row.id);
         let body: SealedReply = self.open_json("reply", "reply", "body", &id.to_string(), &row.body)?;
         Ok(Reply {

@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod codes;
 mod connect;
+mod counts;
 mod coverage;
 mod ehrs;
 mod enrolments;
@@ -38,7 +39,9 @@ pub use alerts::ACKNOWLEDGED_FOR;
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;
-pub use listings::DayCounts;
+pub use listings::{
+    DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
+};
 pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;

@@ -50,6 +50,11 @@ impl Call {
         self.visitor.as_ref().is_some_and(|visitor| visitor.staff.has(role))
     }
 
+    /// Whether the visitor's work needs patients' data: an administrator's does not (minimum necessary).
+    pub fn sees_patients(&self) -> bool {
+        self.has(Role::Clinician) || self.has(Role::Compliance)
+    }
+
     pub fn actor(&self) -> Result<Actor, WebError> {
         Ok(Actor::Staff(self.staff()?.login.clone()))
     }

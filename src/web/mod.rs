@@ -11,6 +11,7 @@ mod error;
 mod forms;
 mod guard;
 mod health;
+mod machines;
 mod pages;
 mod routes;
 mod server;

@@ -2,10 +2,25 @@
 
 use super::assets::asset;
 use super::auth;
-use super::guard::Access::{Anyone, Loopback, Machine, SignedIn};
-use super::guard::{Declared, RouteInfo};
-use super::health;
-use super::pages::today;
+use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
+use super::guard::{Access, Declared, RouteInfo};
+use super::pages::{
+    demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches,
+    today, worklist,
+};
+use super::{health, machines};
+use crate::domain::Role;
+
+/// Pages about patients: an administrator's work does not need them.
+const CARE: Access = Roles(&[Role::Clinician, Role::Compliance]);
+
+/// What changes a patient's care.
+const CLINICIAN: Access = Roles(&[Role::Clinician]);
+
+/// Whoever acts on an alert; compliance watches and does not act.
+const OPERATORS: Access = Roles(&[Role::Admin, Role::Clinician]);
+const ADMIN: Access = Roles(&[Role::Admin]);
+const COMPLIANCE: Access = Roles(&[Role::Compliance]);
 
 /// Every route with its handler.
 pub fn table() -> Vec<Declared> {
@@ -14,6 +29,9 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/healthz", Machine, health::healthz),
         Declared::get("/readyz", Machine, health::readyz),
         Declared::get("/metrics", Loopback, health::metrics),
+        Declared::get("/ehr/{ehr}/jwks.json", Machine, machines::jwks),
+        Declared::post("/hooks/twilio/{secret}/status", Machine, machines::sms_status),
+        Declared::post("/hooks/twilio/{secret}/inbound", Machine, machines::sms_inbound),
         // Sign-in
         Declared::get("/assets/{name}", Anyone, asset),
         Declared::get("/sign-in", Anyone, auth::sign_in_page),
@@ -22,6 +40,31 @@ pub fn table() -> Vec<Declared> {
         Declared::post("/demo/sign-in", Anyone, auth::demo_sign_in).in_demo(),
         // Pages
         Declared::get("/", SignedIn, today::today),
+        Declared::get("/reminders", SignedIn, reminders::reminders),
+        Declared::get("/reminders/{id}", CARE, reminder::reminder),
+        Declared::get("/messages", SignedIn, messages::messages),
+        Declared::get("/messages/{id}", CARE, message::message),
+        Declared::get("/replies", CARE, replies::replies),
+        Declared::get("/patients", CARE, patients::patients),
+        Declared::post("/patients", CARE, patients::search),
+        Declared::get("/patients/{ehr}/{patient}", CARE, patient::patient),
+        Declared::post("/patients/{ehr}/{patient}/rules/{rule}", CLINICIAN, switches::switch_rule),
+        Declared::post("/patients/{ehr}/{patient}/opt-outs", CLINICIAN, switches::opt_out),
+        Declared::get("/worklist", SignedIn, worklist::worklist),
+        Declared::post("/worklist/{id}/acknowledge", OPERATORS, worklist::acknowledge),
+        Declared::get("/quarantine", SignedIn, quarantine::quarantine),
+        Declared::get("/sending", ADMIN, sending::sending),
+        Declared::post("/sending/mode", ADMIN, sending::set_mode),
+        Declared::post("/sending/halt", ADMIN, sending::halt),
+        Declared::post("/sending/resume", ADMIN, sending::resume),
+        Declared::post("/sending/release", ADMIN, sending::release_hold),
+        Declared::get("/history", COMPLIANCE, history::history),
+        Declared::post("/history", COMPLIANCE, history::search),
+        // The simulated hospital
+        Declared::get("/demo/phone", SignedIn, demo::phone).in_demo(),
+        Declared::post("/demo/phone/reply", SignedIn, demo::reply).in_demo(),
+        Declared::get("/demo/mail", SignedIn, demo::mail).in_demo(),
+        Declared::get("/demo/ehr", SignedIn, demo::ehr).in_demo(),
     ]
 }
 

@@ -1,9 +1,9 @@
 //! States and times as people read them. A state always has a word and an icon; colour only underlines it.
 
-use chrono::{DateTime, Datelike, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use crate::domain::{MessageState, ReminderState};
+use crate::domain::{AttemptState, Channel, CheckResult, MessageState, ReminderState, WriteBackState};
 
 /// How a state looks: `tone` names the colour, `icon` the drawing, `word` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,92 @@ pub const fn message_badge(state: MessageState) -> Badge {
     }
 }
 
+pub const fn attempt_badge(state: AttemptState) -> Badge {
+    match state {
+        AttemptState::Opened => badge("moving", "send", "Being sent"),
+        AttemptState::Unknown => badge("needs", "question", "Outcome unknown"),
+        AttemptState::Accepted => badge("moving", "send", "Accepted"),
+        AttemptState::Rejected => badge("needs", "warn", "Refused"),
+        AttemptState::Failed => badge("needs", "warn", "Failed"),
+        AttemptState::Expired => badge("needs", "late", "Expired"),
+        AttemptState::Delivered => badge("arrived", "check", "Delivered"),
+        AttemptState::Read => badge("arrived", "check", "Read"),
+    }
+}
+
+pub const fn check_badge(result: CheckResult) -> Badge {
+    match result {
+        CheckResult::Passed => badge("arrived", "check", "Passed"),
+        CheckResult::Failed => badge("needs", "cross", "Stopped it"),
+        CheckResult::Unknown => badge("needs", "question", "Not known"),
+        CheckResult::NotApplicable => badge("quiet", "minus", "Not applicable"),
+    }
+}
+
+pub const fn write_back_badge(state: WriteBackState) -> Badge {
+    match state {
+        WriteBackState::Pending => badge("planned", "clock", "To be written"),
+        WriteBackState::Written => badge("arrived", "check", "Written to the EHR"),
+        WriteBackState::Unsupported => badge("quiet", "minus", "The EHR does not take it"),
+        WriteBackState::Failed => badge("needs", "warn", "Not written"),
+    }
+}
+
+pub const fn channel_word(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "Email",
+        Channel::Sms => "Text message",
+        Channel::Voice => "Call",
+        Channel::Pickup => "Pickup page",
+        Channel::InPerson => "In person",
+    }
+}
+
+/// What a reply means, from its code.
+pub fn meaning_word(code: Option<&str>) -> &'static str {
+    match code {
+        Some("stop") => "Asked not to be contacted",
+        Some("start") => "Asked to be contacted again",
+        Some("help") => "Asked for help",
+        Some("confirm") => "Will come",
+        Some("cannot_come") => "Cannot come",
+        Some("free_text") => "Wrote something a person should read",
+        _ => "Not looked at yet",
+    }
+}
+
+/// A stable code as words: `quiet_hours` is `Quiet hours`.
+pub fn code_words(code: &str) -> String {
+    let mut words = code.replace(['_', '-', '.'], " ");
+    if let Some(first) = words.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+/// One entry of a list to choose from.
+pub struct Choice {
+    pub value: String,
+    pub label: String,
+    pub selected: bool,
+}
+
+impl Choice {
+    pub fn new(value: impl Into<String>, label: impl Into<String>, selected: bool) -> Self {
+        Self { value: value.into(), label: label.into(), selected }
+    }
+}
+
+/// An address of ours with the parameters that say something.
+pub fn address(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
 /// An instant on the organisation's wall clock: `Mon 2 Mar 2026, 12:00 CST`.
 pub fn moment(at: DateTime<Utc>, zone: Tz) -> String {
     at.with_timezone(&zone).format("%a %-d %b %Y, %H:%M %Z").to_string()
@@ -49,16 +135,17 @@ pub fn moment(at: DateTime<Utc>, zone: Tz) -> String {
 /// The day that `now` lies in on the wall clock of `zone`, as two instants.
 pub fn day_of(now: DateTime<Utc>, zone: Tz) -> (DateTime<Utc>, DateTime<Utc>) {
     let date = now.with_timezone(&zone).date_naive();
-    let midnight = |date: chrono::NaiveDate| {
-        // Where midnight is skipped, the day begins an hour later.
-        (0..4)
-            .find_map(|hour| zone.with_ymd_and_hms(date.year(), date.month(), date.day(), hour, 0, 0).earliest())
-            .map_or(now, |at| at.with_timezone(&Utc))
-    };
-    (midnight(date), date.succ_opt().map_or(now, midnight))
+    (date_begins(date, zone), date.succ_opt().map_or(now, |next| date_begins(next, zone)))
 }
 
-/// `1 patient`, `2 patients`.
+/// When a date begins on the wall clock of `zone`. Where midnight is skipped, the day begins an hour later.
+pub fn date_begins(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    (0..4)
+        .find_map(|hour| zone.with_ymd_and_hms(date.year(), date.month(), date.day(), hour, 0, 0).earliest())
+        .map_or_else(|| date.and_time(chrono::NaiveTime::MIN).and_utc(), |at| at.with_timezone(&Utc))
+}
+
+/// `1 time`, `2 times`.
 pub fn counted(n: u64, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }

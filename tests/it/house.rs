@@ -24,7 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "store", "rules", "outbox", "pull", "history", "ehr", "channels", "fhir", "seal", "domain", "config", "clock",
+            "store", "rules", "outbox", "pull", "history", "ehr", "channels", "fhir", "seal", "domain", "config",
+            "clock",
         ],
     ),
     ("scheduler", &["pull", "outbox", "history", "ehr", "store", "domain", "config", "clock"]),

@@ -1,6 +1,9 @@
 //! All integration tests in one binary: they link once, and share the servers that they start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod channel_email;
+mod channel_sandbox;
+mod channel_sms;
 mod config;
 mod ehr;
 mod fhir_prune;
@@ -12,5 +15,6 @@ mod rules;
 mod sandbox;
 mod store;
 mod support;
+mod web_pages;
 mod web_routes;
 mod web_sign_in;

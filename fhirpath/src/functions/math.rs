@@ -21,6 +21,11 @@ impl<'a> Evaluator<'_, 'a> {
             None => return Ok(Vec::new()),
             Some(argument) => Some(as_number(&argument).ok_or_else(|| wrong(call.function, &argument))?),
         };
+        let takes_quantity = matches!(call.function, F::Abs | F::Round);
+        let fits = as_number(&item).is_some() || (takes_quantity && matches!(item, Item::Quantity(_)));
+        if !fits && input.iter().any(Item::is_choice) {
+            return Ok(Vec::new());
+        }
         if let Item::Quantity(quantity) = &item {
             let value = match call.function {
                 F::Abs => quantity.value.abs(),

@@ -166,6 +166,7 @@ pub(super) fn text_input<'a>(function: F, input: &[Item<'a>]) -> Result<Option<T
     };
     match input_value(input)? {
         Some(Item::String(text)) => Ok(Some(text)),
+        _ if item.is_choice() => Ok(None),
         _ if super::existence::has_value(item) || matches!(item, Item::Node(node) if node.json().is_object()) => {
             Err(Fault::wrong_type(format!("{}() works on texts, not {}", function.name(), item.type_name())))
         }

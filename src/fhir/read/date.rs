@@ -53,16 +53,23 @@ impl Span {
 }
 
 pub(super) fn period(period: &Value) -> Result<Span, DateError> {
-    let start = bound(period, "start")?;
-    let end = bound(period, "end")?;
+    let (start, end) = (bound(period, "start")?, bound(period, "end")?);
     Ok(Span {
-        start: start.map(|(first, _, _)| first),
-        end: end.map(|(_, last, _)| last),
-        coarse: [start, end].iter().flatten().any(|(_, _, coarse)| *coarse),
+        start: start.map(|bound| bound.first),
+        end: end.map(|bound| bound.last),
+        coarse: [start, end].iter().flatten().any(|bound| bound.coarse),
     })
 }
 
-fn bound(period: &Value, key: &str) -> Result<Option<(DateTime<Utc>, DateTime<Utc>, bool)>, DateError> {
+/// The moments that one end of a period may mean.
+#[derive(Clone, Copy)]
+struct Bound {
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    coarse: bool,
+}
+
+fn bound(period: &Value, key: &str) -> Result<Option<Bound>, DateError> {
     if !json::present(period, key) {
         return Ok(None);
     }
@@ -73,7 +80,7 @@ fn bound(period: &Value, key: &str) -> Result<Option<(DateTime<Utc>, DateTime<Ut
         Err(_) => (day_span(text), false),
     };
     let (first, last) = span.ok_or(DateError::NotADate)?;
-    Ok(Some((first, last, coarse)))
+    Ok(Some(Bound { first, last, coarse }))
 }
 
 /// First and last moment (UTC) of a `YYYY`, `YYYY-MM` or `YYYY-MM-DD`. R4: an end of `2012-02-03` includes that day.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::domain::{
-    Address, Channel, ConsentBasis, ContactPoint, ContactSystem, ContactUse, Detail, EmailAddress, Language, OptOut, Patient,
-    PhoneNumber, Reason, Recipient, Release, Verdict,
+    Address, Channel, ConsentBasis, ContactPoint, ContactSystem, ContactUse, Detail, EmailAddress, Language, OptOut,
+    Patient, PhoneNumber, Reason, Recipient, Release, Verdict,
 };
 use crate::fhir;
 
@@ -82,7 +82,8 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
     };
     let readers = readers(case, &patient, findings);
     let template = template(case, &patient, findings)?;
-    let is_restricted = patient.patient.restricted || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
+    let is_restricted =
+        patient.patient.restricted || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
     if readers.is_empty() {
         for name in CHECKS {
             findings.skip(name, "there is no recipient");

@@ -41,7 +41,11 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         }
         PatientStatus::ReplacedBy(survivor) => {
             findings.fact("Patient.link", format!("replaced-by Patient/{survivor}"), source);
-            findings.fail("record_in_use", "the record was merged into another", Verdict::Withhold(Reason::PatientReplaced));
+            findings.fail(
+                "record_in_use",
+                "the record was merged into another",
+                Verdict::Withhold(Reason::PatientReplaced),
+            );
         }
     }
 }

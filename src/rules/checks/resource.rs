@@ -66,7 +66,11 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) -> DateT
         None => findings.skip("declined", "it is not an Appointment"),
         Some(appointment) if appointment.declined_by(&patient.patient.id) => {
             findings.fact("Appointment.participant.status", "declined", Some(record.version));
-            findings.fail("declined", "the patient said that they will not come", Verdict::Cancel(Reason::PatientDeclined));
+            findings.fail(
+                "declined",
+                "the patient said that they will not come",
+                Verdict::Cancel(Reason::PatientDeclined),
+            );
         }
         Some(_) => findings.pass("declined", "the patient did not decline"),
     }

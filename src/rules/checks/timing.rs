@@ -53,7 +53,8 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
             case.recheck(Reason::ZoneUnresolved),
         ),
         Some(opening) if opening > case.now => {
-            let words = format!("outside {} to {} where the person may be, until {opening}", hours.opens(), hours.closes());
+            let words =
+                format!("outside {} to {} where the person may be, until {opening}", hours.opens(), hours.closes());
             findings.fail("quiet_hours", words, wait_or_expire(opening, Reason::QuietHours, expires_at));
         }
         Some(_) => findings.pass("quiet_hours", format!("within {} to {}", hours.opens(), hours.closes())),

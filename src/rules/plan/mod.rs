@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::domain::{
-    Appointment, Deceased, EnrolmentState, Occasion, OccasionKey, PatientStatus, Per, PlannedReminder, Reason, Reminder,
-    ReminderId, ResourceKey, ResourceType, RuleId, StepId,
+    Appointment, Deceased, EnrolmentState, Occasion, OccasionKey, PatientStatus, Per, PlannedReminder, Reason,
+    Reminder, ReminderId, ResourceKey, ResourceType, RuleId, StepId,
 };
 
 use super::conditions::Subject;
@@ -64,6 +64,9 @@ pub fn plan(facts: &PatientFacts<'_>, rules: &[CompiledRule], now: DateTime<Utc>
         RulePlan { facts, rule, now, existing, appointments: &appointments, claimed: BTreeSet::new(), plan: &mut plan }
             .run();
     }
+    // The order in which occasions were given out must not show.
+    plan.reminders.sort_by(|a, b| (&a.rule, a.due_at, &a.occasion.key).cmp(&(&b.rule, b.due_at, &b.occasion.key)));
+    plan.not_applicable.sort_by(|a, b| (&a.rule, &a.resource).cmp(&(&b.rule, &b.resource)));
     plan
 }
 
@@ -220,13 +223,8 @@ impl<'p, 'a> RulePlan<'p, 'a> {
     /// Open reminders that this run did not plan again, each with what became of it.
     fn end_what_is_left(&mut self) {
         let rule = self.rule.id();
-        let planned: BTreeSet<(&OccasionKey, &StepId)> = self
-            .plan
-            .reminders
-            .iter()
-            .filter(|it| it.rule == *rule)
-            .map(|it| (&it.occasion.key, &it.step))
-            .collect();
+        let planned: BTreeSet<(&OccasionKey, &StepId)> =
+            self.plan.reminders.iter().filter(|it| it.rule == *rule).map(|it| (&it.occasion.key, &it.step)).collect();
         let replaced: BTreeSet<&OccasionKey> = self
             .plan
             .reminders
@@ -267,9 +265,7 @@ impl<'p, 'a> RulePlan<'p, 'a> {
         };
         let is_current = self.claimed.contains(&reminder.plan.occasion.key);
         match recorded(is_current) {
-            Some(
-                Reason::NotKnown | Reason::ConditionFailed | Reason::FacilityZoneUnresolved | Reason::Expired,
-            ) => None,
+            Some(Reason::NotKnown | Reason::ConditionFailed | Reason::FacilityZoneUnresolved | Reason::Expired) => None,
             Some(reason) if is_current => Some(reason),
             _ if is_replaced => Some(Reason::ResourceMoved),
             Some(Reason::ConditionNotMet) if resource.resource_type == ResourceType::Appointment => {

@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::domain::{Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reminder, ReminderState, ResourceType, Rule};
+use crate::domain::{
+    Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reminder, ReminderState, ResourceType, Rule,
+};
 
 use super::super::moment;
 use super::{Current, Meant, RulePlan};
@@ -86,7 +88,12 @@ impl RulePlan<'_, '_> {
             .filter(near)
             .min_by_key(nearest)
             .or_else(|| {
-                self.existing.iter().filter(is_free).filter(|it| self.took_the_place_of(meant, it)).filter(near).min_by_key(nearest)
+                self.existing
+                    .iter()
+                    .filter(is_free)
+                    .filter(|it| self.took_the_place_of(meant, it))
+                    .filter(near)
+                    .min_by_key(nearest)
             })
             .map(|it| it.plan.occasion.clone());
         let occasion = match kept {
@@ -158,11 +165,15 @@ impl RulePlan<'_, '_> {
         if former.resource_type != ResourceType::Appointment || *former == meant.resource.version.key {
             return false;
         }
-        let (Some(new), Some(old)) = (meant.appointment, self.appointments.get(former.id.as_str())) else { return false };
+        let (Some(new), Some(old)) = (meant.appointment, self.appointments.get(former.id.as_str())) else {
+            return false;
+        };
         let day = |instant: DateTime<Utc>| instant.with_timezone(&meant.zone).date_naive();
-        let stands = self.plan.not_applicable.iter().all(|it| {
-            it.rule != *self.rule.id() || it.resource != *former || it.step.is_some()
-        });
+        let stands = self
+            .plan
+            .not_applicable
+            .iter()
+            .all(|it| it.rule != *self.rule.id() || it.resource != *former || it.step.is_some());
         !stands && day(meant.anchor) == day(reminder.plan.occasion.anchor) && same_visit(new, old)
     }
 }

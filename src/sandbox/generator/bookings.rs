@@ -81,7 +81,7 @@ impl Desk<'_> {
             "serviceType": [{"text": service}],
             "appointmentType": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0276", "code": kind}]},
             "start": instant(slot.start, utc), "end": instant(end, utc), "minutesDuration": slot.minutes,
-            "created": (self.today - Days::new(20 + u64::from(self.dice.below(60)))).to_string(),
+            "created": format!("{}T15:04:00Z", self.today - Days::new(20 + u64::from(self.dice.below(60)))),
             "participant": [
                 {"actor": {"reference": format!("Patient/{}", self.person.id)}, "required": "required", "status": "accepted"},
                 {"actor": {"reference": format!("Practitioner/{}", sites::practitioner(self.index))}, "required": "required", "status": "accepted"},

@@ -45,6 +45,8 @@ pub async fn today(call: Call) -> Answer {
     let trouble = counts.messages_in(&[MessageState::Failed, MessageState::Unknown, MessageState::Expired]);
     let tile = |number, label, href: String, tone, icon| Tile { number, label, href, tone, icon };
     let day = format!("day={date}");
+    // What patients wrote is not for every role.
+    let answered = if call.sees_patients() { format!("/replies?{day}") } else { String::new() };
     let tiles = vec![
         tile(counts.due(), "Due today", format!("/reminders?{day}"), "planned", "clock"),
         tile(
@@ -54,9 +56,9 @@ pub async fn today(call: Call) -> Answer {
             "planned",
             "pause",
         ),
-        tile(went, "Sent", format!("/messages?{day}"), "moving", "send"),
-        tile(arrived, "Delivered", format!("/messages?{day}&state=delivered"), "arrived", "check"),
-        tile(counts.replies, "Answered", format!("/messages?{day}&answered=yes"), "arrived", "reply"),
+        tile(went, "Sent", format!("/messages?{day}&state=sent"), "moving", "send"),
+        tile(arrived, "Delivered", format!("/messages?{day}&state=arrived"), "arrived", "check"),
+        tile(counts.replies, "Answered", answered, "arrived", "reply"),
         tile(
             reminders(ReminderState::Withheld),
             "Withheld",
@@ -64,7 +66,7 @@ pub async fn today(call: Call) -> Answer {
             "needs",
             "hand",
         ),
-        tile(trouble, "Failed or unknown", format!("/messages?{day}&state=failed"), "needs", "warn"),
+        tile(trouble, "Failed or unknown", format!("/messages?{day}&state=trouble"), "needs", "warn"),
         tile(counts.quarantined, "In quarantine", "/quarantine".to_owned(), "needs", "box"),
     ];
     let withheld = counts

@@ -43,9 +43,32 @@ fn a_reminder_that_nothing_speaks_against_goes_out_with_every_check_recorded() {
     assert_eq!(release.expires_at, at("2026-06-10T13:00:00Z"));
     let names: Vec<&str> = decision.checks.iter().map(|it| it.name.as_str()).collect();
     for name in [
-        "rule_live", "step", "patient_read", "alive", "record_in_use", "resource_read", "coverage", "facility_zone",
-        "condition", "unless", "declined", "moved", "purpose", "enrolment", "recipient", "variant", "contact_point",
-        "opt_out", "consent", "detail", "language", "expiry", "due", "zone", "quiet_hours", "budget",
+        "rule_live",
+        "step",
+        "patient_read",
+        "alive",
+        "record_in_use",
+        "resource_read",
+        "coverage",
+        "facility_zone",
+        "condition",
+        "unless",
+        "declined",
+        "moved",
+        "purpose",
+        "enrolment",
+        "recipient",
+        "variant",
+        "contact_point",
+        "opt_out",
+        "consent",
+        "detail",
+        "language",
+        "expiry",
+        "due",
+        "zone",
+        "quiet_hours",
+        "budget",
     ] {
         assert_eq!(names.iter().filter(|it| **it == name).count(), 1, "{name} in {names:?}");
     }
@@ -87,10 +110,19 @@ fn nobody_is_contacted_who_must_not_be() {
         with(vec![opt_out(OptOutScope::Channel(Channel::Sms), Some(number("+15125550101")), Some("other"))]),
         "release email unconfirmed en Limited"
     );
-    assert_eq!(with(vec![opt_out(OptOutScope::All, Some(number("+15125550101")), None)]), "release email unconfirmed en Limited");
+    assert_eq!(
+        with(vec![opt_out(OptOutScope::All, Some(number("+15125550101")), None)]),
+        "release email unconfirmed en Limited"
+    );
     assert_eq!(with(vec![opt_out(OptOutScope::All, None, Some("ana"))]), "withhold opted_out");
-    assert_eq!(with(vec![opt_out(OptOutScope::Rule(RuleId::new("appointment-reminder")), None, Some("ana"))]), "withhold opted_out");
-    assert_eq!(with(vec![opt_out(OptOutScope::Rule(RuleId::new("other")), None, Some("ana"))]), "release sms unconfirmed en Limited");
+    assert_eq!(
+        with(vec![opt_out(OptOutScope::Rule(RuleId::new("appointment-reminder")), None, Some("ana"))]),
+        "withhold opted_out"
+    );
+    assert_eq!(
+        with(vec![opt_out(OptOutScope::Rule(RuleId::new("other")), None, Some("ana"))]),
+        "release sms unconfirmed en Limited"
+    );
     let revoked = OptOut { revoked_at: Some(at(DUE)), ..opt_out(OptOutScope::All, None, Some("ana")) };
     assert_eq!(with(vec![revoked]), "release sms unconfirmed en Limited");
 
@@ -108,20 +140,34 @@ fn nobody_is_contacted_who_must_not_be() {
         ("deleted", |w| w.resources.clear(), "cancel resource_gone"),
         ("declined", |w| w.resources[0]["participant"][0]["status"] = json!("declined"), "cancel patient_declined"),
         ("moved", |w| w.resources[0]["start"] = json!("2026-06-10T16:00:00Z"), "cancel resource_moved"),
-        ("moved a little", |w| w.resources[0]["start"] = json!("2026-06-10T15:10:00Z"), "release sms unconfirmed en Limited"),
-        ("confirmed", |w| w.resources[0]["participant"][0]["status"] = json!("accepted"), "release sms confirmed en Limited"),
+        (
+            "moved a little",
+            |w| w.resources[0]["start"] = json!("2026-06-10T15:10:00Z"),
+            "release sms unconfirmed en Limited",
+        ),
+        (
+            "confirmed",
+            |w| w.resources[0]["participant"][0]["status"] = json!("accepted"),
+            "release sms confirmed en Limited",
+        ),
         ("child", |w| w.patient["birthDate"] = json!("2015-01-01"), "withhold minor_confidential"),
         ("eighteen tomorrow", |w| w.patient["birthDate"] = json!("2008-06-10"), "withhold minor_confidential"),
         ("eighteen today", |w| w.patient["birthDate"] = json!("2008-06-09"), "release sms unconfirmed en Limited"),
         ("eighteen or not", |w| w.patient["birthDate"] = json!("2008"), "withhold minor_confidential"),
         (
             "restricted record",
-            |w| w.patient["meta"]["security"] = json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R" }]),
+            |w| {
+                w.patient["meta"]["security"] =
+                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R" }]);
+            },
             "release sms neutral en Neutral",
         ),
         (
             "restricted appointment",
-            |w| w.resources[0]["meta"]["security"] = json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY" }]),
+            |w| {
+                w.resources[0]["meta"]["security"] =
+                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY" }]);
+            },
             "release sms neutral en Neutral",
         ),
         ("EHR down", |w| w.ehr_is_down = true, "wait ehr_unreadable 06-09T15:15"),
@@ -135,7 +181,10 @@ fn nobody_is_contacted_who_must_not_be() {
         ("Spanish", |w| w.patient["communication"] = language("es-MX"), "release sms unconfirmed es Limited"),
         (
             "denied",
-            |w| w.consents = vec![ConsentDirective { permit: false, purpose: None, channel: Some(Channel::Sms), source: None }],
+            |w| {
+                w.consents =
+                    vec![ConsentDirective { permit: false, purpose: None, channel: Some(Channel::Sms), source: None }];
+            },
             "release email unconfirmed en Limited",
         ),
         ("consent needed", |w| w.settings.allow_without_consent = false, "withhold consent_denied"),
@@ -231,7 +280,10 @@ fn one_a_day_and_three_a_week_and_a_move_at_short_notice_beside_it() {
         // Yesterday evening in Austin was already today in Greenwich.
         (&["2026-06-09T01:30:00Z"], "release sms unconfirmed en Limited"),
         (&["2026-06-03T15:00:01Z", "2026-06-05T15:00:00Z", "2026-06-08T15:00:00Z"], "expire budget_spent"),
-        (&["2026-06-02T15:00:00Z", "2026-06-05T15:00:00Z", "2026-06-08T15:00:00Z"], "release sms unconfirmed en Limited"),
+        (
+            &["2026-06-02T15:00:00Z", "2026-06-05T15:00:00Z", "2026-06-08T15:00:00Z"],
+            "release sms unconfirmed en Limited",
+        ),
     ] {
         let (mut world, rule) = due_world();
         world.contacts = contacts.iter().map(|it| at(it)).collect();
@@ -305,7 +357,9 @@ fn texts_speak_the_reader_s_language_and_the_facility_s_clock() {
     let email = Release { channel: Channel::Email, ..release.clone() };
     let body = world.render(&rule, &email, "a", now);
     assert_eq!(body.subject.unwrap().expose(), "Un mensaje de Example Clinic");
-    assert!(body.text.expose().contains("miércoles, 10 de junio, a las 10:00 a. m. (hora del centro), Main Street Clinic"));
+    assert!(
+        body.text.expose().contains("miércoles, 10 de junio, a las 10:00 a. m. (hora del centro), Main Street Clinic")
+    );
     // Neutral detail tells nothing, whatever the record holds.
     let neutral = Release { template: "neutral".to_owned(), detail: Detail::Neutral, ..release };
     let text = world.render(&rule, &neutral, "a", now).text;

@@ -213,10 +213,10 @@ impl World {
     pub fn render(&self, rule: &CompiledRule, release: &Release, resource: &str, now: DateTime<Utc>) -> MessageBody {
         self.with_facts(now, |patient, _, appointments| {
             let appointment = appointments.iter().find(|it| it.version.key.id == resource);
-            let organisation =
-                Organisation { name: "Example Clinic".to_owned(), phone: "512-555-0199".to_owned() };
+            let organisation = Organisation { name: "Example Clinic".to_owned(), phone: "512-555-0199".to_owned() };
             let facility = self.facilities.of(appointment);
-            let facts = RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, link: None, now };
+            let facts =
+                RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, link: None, now };
             render(rule, release, &facts).unwrap()
         })
     }

@@ -72,7 +72,8 @@ fn every_appointment_has_a_reminder_or_a_reason() {
                 resource[key] = value.clone();
             }
         }
-        let (steps, reasons) = planned(&World::new(ana(), vec![resource]), "appointment-reminder", "2026-06-01T00:00:00Z");
+        let (steps, reasons) =
+            planned(&World::new(ana(), vec![resource]), "appointment-reminder", "2026-06-01T00:00:00Z");
         assert!(steps.is_empty(), "{change}");
         assert_eq!(reasons, [format!("all: {reason}")], "{change}");
     }
@@ -87,7 +88,10 @@ fn nothing_is_planned_for_the_dead_the_merged_and_those_a_clinician_switched_off
     for (change, reason) in [
         (json!({ "deceasedDateTime": "2026-05-30" }), Reason::PatientDeceased),
         (json!({ "active": false }), Reason::PatientInactive),
-        (json!({ "link": [{ "type": "replaced-by", "other": { "reference": "Patient/b" } }] }), Reason::PatientReplaced),
+        (
+            json!({ "link": [{ "type": "replaced-by", "other": { "reference": "Patient/b" } }] }),
+            Reason::PatientReplaced,
+        ),
     ] {
         let mut world = World::new(ana(), vec![booked("a", START)]);
         let rules = [starter("appointment-reminder")];
@@ -131,7 +135,14 @@ fn a_small_move_keeps_the_occasion_and_a_large_one_makes_a_new_one() {
 #[test]
 fn planning_twice_changes_nothing() {
     let rules = [starter("appointment-reminder"), starter("no-show-follow-up"), starter("diabetes-check-up")];
-    let mut world = World::new(ana(), vec![booked("a", START), appointment("n", "noshow", "2026-05-31T15:00:00Z", BOOKED, "accepted"), diabetes("d", "2020-01-31")]);
+    let mut world = World::new(
+        ana(),
+        vec![
+            booked("a", START),
+            appointment("n", "noshow", "2026-05-31T15:00:00Z", BOOKED, "accepted"),
+            diabetes("d", "2020-01-31"),
+        ],
+    );
     world.covered = Some(at("2026-06-01T00:00:00Z"));
     let now = at("2026-06-01T00:10:00Z");
     let (first, changes) = world.replan(&rules, now);
@@ -175,7 +186,11 @@ fn a_cancelled_appointment_cancels_its_reminders_and_a_deleted_one_too() {
         world.replan(&rules, at("2026-06-01T00:00:00Z"));
         world.resources = resources;
         world.replan(&rules, at("2026-06-02T00:00:00Z"));
-        assert!(world.reminders.iter().all(|it| it.reason == Some(reason)), "{reason:?} {:?}", world.reminders[0].reason);
+        assert!(
+            world.reminders.iter().all(|it| it.reason == Some(reason)),
+            "{reason:?} {:?}",
+            world.reminders[0].reason
+        );
     }
 }
 
@@ -258,4 +273,65 @@ fn a_condition_that_fails_on_one_patient_is_told_and_stops_nobody_else() {
     assert_eq!(plan.reminders.len(), 2);
     assert_eq!(plan.not_applicable[0].reason, Reason::ConditionFailed);
     assert!(plan.not_applicable[0].words.is_some());
+}
+
+#[test]
+fn of_several_overdue_steps_only_the_latest_is_planned_and_what_waited_is_superseded() {
+    let mut rule = starter("appointment-reminder").rule().clone();
+    rule.steps[0].expires = rule.steps[1].expires.clone();
+    let rules = [beckon::rules::CompiledRule::compile(rule).unwrap()];
+    let mut world = World::new(ana(), vec![booked("a", START)]);
+    let late = world.plan(&rules, at("2026-06-09T16:00:00Z"));
+    assert_eq!(steps(&late), ["one-day-before 06-09T15:00"]);
+    assert_eq!(reasons(&late), ["three-days-before: superseded"]);
+
+    // The earlier one was planned in time and waited; the later one takes its place.
+    world.replan(&rules, at("2026-06-01T00:00:00Z"));
+    let waiting = world.reminders.iter_mut().find(|it| it.plan.step.as_str() == "three-days-before").unwrap();
+    waiting.state = ReminderState::Waiting;
+    world.replan(&rules, at("2026-06-09T16:00:00Z"));
+    let states: Vec<_> = world.reminders.iter().map(|it| (it.state, it.reason)).collect();
+    assert_eq!(states, [(ReminderState::Cancelled, Some(Reason::Superseded)), (ReminderState::Planned, None)]);
+}
+
+#[test]
+fn what_was_released_withheld_or_expired_is_never_touched_again() {
+    let rules = [starter("appointment-reminder")];
+    for state in [ReminderState::Released, ReminderState::Withheld, ReminderState::Expired] {
+        let mut world = World::new(ana(), vec![booked("a", START)]);
+        world.replan(&rules, at("2026-06-01T00:00:00Z"));
+        for reminder in &mut world.reminders {
+            reminder.state = state;
+        }
+        for resource in [
+            booked("a", "2026-06-10T15:20:00Z"),
+            appointment("a", "cancelled", START, BOOKED, "needs-action"),
+            booked("a", START),
+        ] {
+            world.resources = vec![resource];
+            let (_, changes) = world.replan(&rules, at("2026-06-02T00:00:00Z"));
+            assert!(changes.is_empty(), "{state:?}: {changes:?}");
+        }
+    }
+}
+
+#[test]
+fn two_appointments_in_place_of_one_do_not_share_its_occasion() {
+    let rules = [starter("appointment-reminder")];
+    let mut world = World::new(ana(), vec![booked("a", START)]);
+    world.replan(&rules, at("2026-06-01T00:00:00Z"));
+    let cancelled = appointment("a", "cancelled", START, BOOKED, "needs-action");
+    world.resources = vec![cancelled, booked("b", START), booked("c", START)];
+    let (plan, changes) = world.replan(&rules, at("2026-06-02T00:00:00Z"));
+    assert_eq!(plan.reminders.len(), 4);
+    assert_eq!(changes.insert.len(), 2);
+    let keys: std::collections::BTreeSet<_> = plan.reminders.iter().map(|it| &it.occasion.key).collect();
+    assert_eq!(keys.len(), 2);
+    // The first one stands again: it must not take over what went to another.
+    world.resources[0] = booked("a", START);
+    let (plan, _) = world.replan(&rules, at("2026-06-03T00:00:00Z"));
+    let keys: std::collections::BTreeSet<_> = plan.reminders.iter().map(|it| &it.occasion.key).collect();
+    assert_eq!((plan.reminders.len(), keys.len()), (6, 3));
+    let (_, changes) = world.replan(&rules, at("2026-06-03T00:00:00Z"));
+    assert!(changes.is_empty());
 }

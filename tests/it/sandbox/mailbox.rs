@@ -2,7 +2,7 @@
 
 use beckon::sandbox::{Fault, FaultKind};
 use lettre::message::MultiPart;
-use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
@@ -77,7 +77,14 @@ async fn a_mail_arrives_over_implicit_tls_with_login() {
     assert!(build("wrong").send(letter("ana@example.org")).await.unwrap_err().to_string().contains("535"));
     build("s3cret").send(letter("ana@example.org")).await.unwrap();
     assert!(transport(&site).send(letter("ana@example.org")).await.is_err(), "nobody without login");
-    assert_eq!(site.hospital.mails().len(), 1);
+    let login = Transport::builder_dangerous(site.hospital.smtp_host())
+        .port(site.hospital.smtp_port())
+        .tls(Tls::Required(trusting(&site)))
+        .authentication(vec![Mechanism::Login])
+        .credentials(Credentials::new("gateway".to_owned(), "s3cret".to_owned()))
+        .build();
+    login.send(letter("ana@example.org")).await.unwrap();
+    assert_eq!(site.hospital.mails().len(), 2);
 }
 
 #[tokio::test]
@@ -120,4 +127,28 @@ async fn a_mail_whose_answer_was_lost_is_kept_all_the_same() {
     let error = transport(&site).send(letter("ana@example.org")).await.unwrap_err();
     assert!(!error.is_permanent() && !error.is_transient(), "the server said nothing: {error}");
     assert_eq!(site.hospital.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn commands_sent_ahead_of_tls_are_refused() {
+    use std::io::{BufRead, BufReader, Write};
+    let site = Site::empty().await;
+    let address = (site.hospital.smtp_host(), site.hospital.smtp_port());
+    let said = tokio::task::spawn_blocking(move || {
+        let mut stream = BufReader::new(std::net::TcpStream::connect(address).unwrap());
+        let mut said = Vec::new();
+        let mut hear = |stream: &mut BufReader<std::net::TcpStream>| {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            said.push(line.get(..3).unwrap_or_default().to_owned());
+        };
+        hear(&mut stream);
+        for commands in ["MAIL FROM:<a@example.org>\r\n", "AUTH PLAIN AGEAYg==\r\n", "STARTTLS\r\nNOOP\r\n"] {
+            stream.get_mut().write_all(commands.as_bytes()).unwrap();
+            hear(&mut stream);
+        }
+        hear(&mut stream);
+        said
+    });
+    assert_eq!(said.await.unwrap(), ["220", "530", "530", "554", ""], "then the line is closed");
 }

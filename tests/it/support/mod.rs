@@ -1,6 +1,7 @@
 //! What tests stand on. `each_database` runs a test on SQLite and, where `BECKON_TEST_POSTGRES` names a server, on
 //! PostgreSQL: `tests/run` starts one and sets it. Time comes from a `ManualClock` that the test moves.
 
+pub mod clinic;
 pub mod gateway;
 
 use std::sync::Arc;

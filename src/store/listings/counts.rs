@@ -1,13 +1,13 @@
-//! Read-only listings for pages: counts of a day, and pages of rows by a cursor.
+//! The numbers of a day.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
-use super::tables::{message, quarantine, reminder, reply};
-use super::{StoreError, View};
 use crate::domain::{MessageState, Reason, ReminderState};
+use crate::store::tables::{message, quarantine, reminder, reply};
+use crate::store::{StoreError, View};
 
 /// The numbers of one span of time, as the first page shows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

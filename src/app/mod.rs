@@ -1,0 +1,125 @@
+//! The only wiring: builds every part from the settings, runs them, and drains them on a signal. Knows every room and
+//! decides nothing itself.
+
+pub mod accounts;
+pub mod demo;
+pub mod doctor;
+mod serve;
+pub mod trace;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::{Clock, Entropy};
+use crate::config::Settings;
+use crate::domain::{Actor, RuleId, RuleVersionId, TenantId};
+use crate::ehr::clients::Clients;
+use crate::ehr::retry::RealSleeper;
+use crate::outbox::{Outbox, ProviderError, Providers};
+use crate::pull::PullError;
+use crate::rules::{self, CompiledRule, RuleProblem};
+use crate::seal::{RootKey, SealError};
+use crate::store::{Store, StoreError};
+
+/// Why the gateway could not be put together or stopped running.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("seal.root_key: {0}")]
+    RootKey(#[from] SealError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    #[error(transparent)]
+    Outbox(#[from] crate::outbox::OutboxError),
+    #[error(transparent)]
+    Connect(#[from] crate::ehr::connect::ConnectError),
+    #[error("server.listen: {0}")]
+    Listen(std::io::Error),
+    #[error("rules.live names {0:?}, and no rule that can be used is called so; `beckon rules check` says why")]
+    NoSuchRule(String),
+    #[error("the simulated hospital: {0}")]
+    Sandbox(#[from] crate::sandbox::SandboxError),
+    #[error("{what}: {error}")]
+    File { what: String, error: std::io::Error },
+    #[error("the demo's own settings are wrong: {0}")]
+    DemoSettings(String),
+    #[error("web: {0}")]
+    Web(String),
+}
+
+/// Opens the database that the settings name.
+pub async fn open_store(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Store, AppError> {
+    let root = RootKey::parse(&settings.seal.root_key)?;
+    Ok(Store::open(&settings.database, root, clock, entropy).await?)
+}
+
+/// The rules that the settings point to, with everything that is wrong with them.
+pub fn load_rules(settings: &Settings) -> (Vec<CompiledRule>, Vec<RuleProblem>) {
+    match &settings.rules.folder {
+        Some(folder) => rules::load_folder(Path::new(folder)),
+        None => rules::starter_rules(),
+    }
+}
+
+/// One tenant's gateway on this replica.
+pub struct Gateway {
+    pub store: Store,
+    pub tenant: TenantId,
+    pub settings: Arc<Settings>,
+    pub providers: Arc<Providers>,
+    pub clients: Clients,
+    pub outbox: Outbox,
+}
+
+impl Gateway {
+    /// Puts the parts together and makes the rules of the settings live.
+    pub async fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Result<Self, AppError> {
+        let providers = Arc::new(Providers::from_settings(&settings)?);
+        let clients = Clients::new(store.clone(), tenant.clone(), Arc::new(RealSleeper));
+        let outbox = Outbox::new(store.clone(), tenant.clone(), settings.clone(), providers.clone(), clients.clone());
+        let gateway = Self { store, tenant, settings, providers, clients, outbox };
+        gateway.publish_rules().await?;
+        Ok(gateway)
+    }
+
+    /// Keeps the versions of all usable rules, and makes those live that the settings name. A rule that cannot be used
+    /// is reported and stays as it was; it stops no other rule.
+    async fn publish_rules(&self) -> Result<(), AppError> {
+        let (rules, problems) = load_rules(&self.settings);
+        for problem in &problems {
+            tracing::warn!(%problem, "a rule must be put right");
+        }
+        let mut tx = self.store.write(&self.tenant).await?;
+        let by = Actor::system("rules");
+        for rule in &rules {
+            tx.add_rule_version(rule.rule(), &by).await?;
+        }
+        let standing: Vec<(RuleId, RuleVersionId)> =
+            tx.view().live_rules().await?.into_iter().map(|rule| (rule.id, rule.version)).collect();
+        let broken: BTreeSet<&str> = problems.iter().map(|it| it.rule.as_str()).collect();
+        let mut live = Vec::new();
+        for id in &self.settings.rules.live {
+            let usable = rules.iter().find(|rule| rule.id().as_str() == id);
+            let kept = standing.iter().find(|(rule, _)| rule.as_str() == id && broken.contains(id.as_str()));
+            match (usable, kept) {
+                (Some(rule), _) => live.push((rule.id().clone(), rule.version().clone())),
+                (None, Some(kept)) => live.push(kept.clone()),
+                (None, None) => return Err(AppError::NoSuchRule(id.clone())),
+            }
+        }
+        if tx.set_live_rules(&live, &by).await? {
+            let now = tx.now();
+            tx.replan_everyone(now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

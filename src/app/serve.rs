@@ -1,0 +1,95 @@
+//! Running: pages, the scheduler and the outbox side by side, until a signal drains them.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{AppError, Gateway};
+use crate::outbox::Intake;
+use crate::scheduler::Scheduler;
+use crate::web::{self, WebState};
+
+impl Gateway {
+    /// The state that pages stand on.
+    pub fn web_state(&self) -> WebState {
+        let mut state = WebState::new(self.store.clone(), self.tenant.clone(), Arc::clone(&self.settings));
+        state.intake = Some(Intake::new(
+            self.store.clone(),
+            self.tenant.clone(),
+            Arc::clone(&self.settings),
+            Arc::clone(&self.providers),
+        ));
+        state
+    }
+
+    pub fn scheduler(&self) -> Scheduler {
+        Scheduler::new(self.store.clone(), self.tenant.clone(), Arc::clone(&self.settings), self.clients.clone())
+    }
+
+    /// Runs until SIGTERM or Ctrl-C, then finishes what is under way.
+    pub async fn serve(self, with_web: bool, with_worker: bool) -> Result<(), AppError> {
+        let listener = TcpListener::bind(self.settings.server.listen).map_err(AppError::Listen)?;
+        let mut state = self.web_state();
+        if let Some(metrics) = crate::telemetry::metrics() {
+            state.metrics = Some(Arc::new(move || metrics.render()));
+        }
+        self.run(with_web.then_some((state, listener)), with_worker, stopped()).await
+    }
+
+    /// Runs the given parts until `stop` is done.
+    pub async fn run(
+        self,
+        pages: Option<(WebState, TcpListener)>,
+        with_worker: bool,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
+        let (tell, told) = watch::channel(false);
+        let mut workers = Vec::new();
+        if with_worker {
+            let outbox = self.outbox.clone();
+            let scheduler = self.scheduler();
+            let (for_outbox, for_scheduler) = (told.clone(), told);
+            workers.push(tokio::spawn(async move { outbox.run(for_outbox).await }));
+            workers.push(tokio::spawn(async move { scheduler.run(for_scheduler).await }));
+        }
+        let server = match pages {
+            Some((state, listener)) => {
+                let server = web::serve(state, listener, 2).map_err(|error| AppError::Web(error.to_string()))?;
+                let handle = server.handle();
+                tokio::spawn(server);
+                Some(handle)
+            }
+            None => None,
+        };
+        stop.await;
+        tracing::info!("stopping: what is under way is finished first");
+        if let Some(server) = server {
+            server.stop(true).await;
+        }
+        // It fails only if every worker has ended already.
+        let _all_ended = tell.send(true);
+        for worker in workers {
+            if let Err(error) = worker.await {
+                tracing::error!(%error, "a worker did not end well");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ctrl-C, or SIGTERM from whoever runs us.
+async fn stopped() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

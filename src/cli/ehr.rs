@@ -1,0 +1,219 @@
+//! `beckon ehr` and `beckon doctor`
+
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use super::open::{At, Opened, actor};
+use super::{Failure, output};
+use crate::domain::EhrId;
+use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
+use crate::ehr::doctor::{Health, Report};
+use crate::ehr::retry::RealSleeper;
+use crate::ehr::scopes::ScopeSet;
+use crate::ehr::{connect, doctor as ehr_doctor};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Connect an EHR; its signing keys are made here:
+    /// beckon ehr add north --url https://ehr.example/fhir/R4 --client-id 1f2e3d --vendor epic
+    Add {
+        id: String,
+        /// The FHIR base URL.
+        #[arg(long)]
+        url: String,
+        /// The client id that the EHR's vendor gave.
+        #[arg(long)]
+        client_id: String,
+        #[arg(long, default_value = "generic", value_parser = ["generic", "hapi", "epic", "oracle", "athena"])]
+        vendor: String,
+        /// Scopes to ask for, in quotes; without it what the rules need.
+        #[arg(long)]
+        scopes: Option<String>,
+    },
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    Show {
+        id: String,
+    },
+    /// Try the connection: discovery, token, granted scopes, capability plan.
+    Test {
+        id: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Signing keys.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    List {
+        id: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish a new key at once, sign with it when the EHR has had time to learn it.
+    Rotate {
+        id: String,
+        #[arg(long, default_value = "RS384", value_parser = ["RS384", "ES384"])]
+        alg: String,
+    },
+}
+
+/// Example: beckon doctor --json
+#[derive(Debug, Parser)]
+pub(super) struct DoctorArgs {
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
+    let opened = at.open().await?;
+    match command {
+        Command::Add { id, url, client_id, vendor, scopes } => {
+            let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
+            let scopes = scopes.as_deref().unwrap_or(EhrConnection::DEFAULT_SCOPES);
+            let connection = EhrConnection {
+                tenant: opened.tenant.clone(),
+                id: EhrId::new(id.clone()),
+                base_url: BaseUrl::parse(&url).map_err(|error| wrong(&error))?,
+                vendor: Vendor::parse(&vendor).unwrap_or(Vendor::Generic),
+                client_id,
+                scopes: ScopeSet::for_backend(scopes).map_err(|error| wrong(&error))?,
+                settings: EhrSettings::default(),
+            };
+            connect::add(&opened.store, &connection, actor())
+                .await
+                .map_err(|error| Failure::Problem(error.to_string()))?;
+            println!("Connected {id}. Register this address of its public keys with the EHR's vendor:");
+            println!("  {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
+            println!("Then: beckon ehr test {id}");
+            Ok(())
+        }
+        Command::List { json: as_json } => {
+            let all = connect::list(&opened.store, &opened.tenant).await.map_err(Failure::remote)?;
+            if as_json {
+                let rows: Vec<_> = all
+                    .iter()
+                    .map(|it| json!({ "id": it.id, "url": it.base_url.as_str(), "vendor": it.vendor, "client_id": it.client_id }))
+                    .collect();
+                return output::json(&rows);
+            }
+            let rows: Vec<Vec<String>> = all
+                .iter()
+                .map(|it| vec![it.id.to_string(), it.base_url.as_str().to_owned(), it.vendor.as_str().to_owned()])
+                .collect();
+            output::table(&["ID", "FHIR BASE URL", "VENDOR"], &rows, "No EHR is connected yet: beckon ehr add --help");
+            Ok(())
+        }
+        Command::Show { id } => {
+            let it = load(&opened, &id).await?;
+            println!("{}", it.id);
+            println!("  FHIR base URL  {}", it.base_url.as_str());
+            println!("  vendor         {}", it.vendor.as_str());
+            println!("  client id      {}", it.client_id);
+            println!("  public keys    {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
+            Ok(())
+        }
+        Command::Test { id, json: as_json } => {
+            load(&opened, &id).await?;
+            let report = test(&opened, &EhrId::new(id)).await?;
+            if as_json {
+                output::json(&report)?;
+            } else {
+                print_report(&report);
+            }
+            verdict(&report)
+        }
+        Command::Keys(Keys::List { id, json: as_json }) => {
+            load(&opened, &id).await?;
+            let ring = connect::keys(&opened.store, &opened.tenant, &EhrId::new(id)).await.map_err(Failure::remote)?;
+            let jwks = ring.jwks(opened.store.clock().now());
+            if as_json {
+                return output::json(&jwks);
+            }
+            let keys = jwks["keys"].as_array().cloned().unwrap_or_default();
+            let rows: Vec<Vec<String>> = keys
+                .iter()
+                .map(|key| ["kid", "alg"].map(|name| key[name].as_str().unwrap_or_default().to_owned()).to_vec())
+                .collect();
+            output::table(&["KEY ID", "ALGORITHM"], &rows, "No key is published.");
+            Ok(())
+        }
+        Command::Keys(Keys::Rotate { id, alg }) => {
+            load(&opened, &id).await?;
+            let alg = crate::ehr::keys::SigningAlg::parse(&alg)
+                .ok_or_else(|| Failure::Usage("unknown algorithm".to_owned()))?;
+            let delay = connect::KEY_SYNC_DELAY;
+            connect::rotate(&opened.store, &opened.tenant, &EhrId::new(id), alg, delay, actor())
+                .await
+                .map_err(Failure::remote)?;
+            println!(
+                "The new key is published. It signs in {} hours, when the EHR has had time to learn it.",
+                delay.num_hours()
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
+    connect::load(&opened.store, &opened.tenant, &EhrId::new(id))
+        .await
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+async fn test(opened: &Opened, id: &EhrId) -> Result<Report, Failure> {
+    let client =
+        connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
+    Ok(ehr_doctor::test(&client).await)
+}
+
+pub(super) async fn doctor(at: &At, args: DoctorArgs) -> Result<(), Failure> {
+    let opened = at.open().await?;
+    let mut reports = vec![("database and providers".to_owned(), crate::app::doctor::local(&opened.settings).await)];
+    for ehr in connect::list(&opened.store, &opened.tenant).await.map_err(Failure::remote)? {
+        reports.push((format!("EHR {}", ehr.id), test(&opened, &ehr.id).await?));
+    }
+    if args.json {
+        let rows: Vec<_> = reports.iter().map(|(what, report)| json!({ "what": what, "report": report })).collect();
+        output::json(&rows)?;
+    } else {
+        for (what, report) in &reports {
+            println!("{what}");
+            print_report(report);
+        }
+    }
+    for (_, report) in &reports {
+        verdict(report)?;
+    }
+    Ok(())
+}
+
+fn print_report(report: &Report) {
+    for line in &report.lines {
+        let mark = match line.health {
+            Health::Good => "good    ",
+            Health::Doubtful => "doubtful",
+            Health::Bad => "BAD     ",
+        };
+        println!("  {mark} {}: {}", line.what, line.found);
+        for advice in &line.advice {
+            println!("             - {advice}");
+        }
+    }
+}
+
+fn verdict(report: &Report) -> Result<(), Failure> {
+    match report.health() {
+        Health::Good | Health::Doubtful => Ok(()),
+        Health::Bad => {
+            Err(Failure::Remote("a connection does not work; the lines marked BAD say what to do".to_owned()))
+        }
+    }
+}

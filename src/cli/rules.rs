@@ -1,0 +1,86 @@
+//! `beckon rules`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::open::At;
+use super::{Failure, output};
+use crate::rules::{RuleProblem, Severity, load_folder, starter_rules};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check rules and report every mistake with its file and line: beckon rules check rules/
+    Check {
+        /// A folder of rules; without it those of the settings, or the starter rules.
+        folder: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// List rules with their versions.
+    List {
+        folder: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(at: &At, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check { folder, json: as_json } => {
+            let (rules, problems) = load(at, folder);
+            let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();
+            if as_json {
+                output::json(&json!({
+                    "rules": rules.iter().map(|it| it.id()).collect::<Vec<_>>(),
+                    "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+                }))?;
+            } else {
+                for problem in &problems {
+                    println!("{problem}");
+                }
+                println!("{} rules are fine, {errors} mistakes found.", rules.len());
+            }
+            if errors > 0 {
+                return Err(Failure::Problem("the rules named above must be put right; the others work".to_owned()));
+            }
+        }
+        Command::List { folder, json: as_json } => {
+            let (rules, _) = load(at, folder);
+            if as_json {
+                let rows: Vec<_> = rules
+                    .iter()
+                    .map(|it| json!({ "id": it.id(), "version": it.version(), "title": it.rule().title }))
+                    .collect();
+                return output::json(&rows);
+            }
+            let rows: Vec<Vec<String>> = rules
+                .iter()
+                .map(|it| {
+                    let steps: Vec<&str> = it.rule().steps.iter().map(|step| step.id.as_str()).collect();
+                    let version = it.version().as_str().chars().take(12).collect();
+                    vec![it.id().to_string(), version, it.rule().title.clone(), steps.join(", ")]
+                })
+                .collect();
+            output::table(&["RULE", "VERSION", "TITLE", "STEPS"], &rows, "There are no rules in this folder.");
+        }
+    }
+    Ok(())
+}
+
+fn load(at: &At, folder: Option<PathBuf>) -> (Vec<crate::rules::CompiledRule>, Vec<RuleProblem>) {
+    // Rules can be checked before there are any settings.
+    let folder = folder.or_else(|| at.settings().ok().and_then(|settings| settings.rules.folder.clone()));
+    match folder {
+        Some(folder) => load_folder(&folder),
+        None => starter_rules(),
+    }
+}
+
+fn problem(it: &RuleProblem) -> serde_json::Value {
+    json!({
+        "severity": if it.severity == Severity::Error { "error" } else { "warning" },
+        "rule": it.rule, "file": it.file, "line": it.line, "what": it.what, "suggestion": it.suggestion,
+    })
+}

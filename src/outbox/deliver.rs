@@ -1,0 +1,267 @@
+//! Calls the providers for opened attempts, and settles what they answered.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+
+use super::{Outbox, OutboxError, Providers};
+use crate::channels::{OutboundEmail, OutboundSms};
+use crate::domain::{
+    Actor, Address, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message, MessageState,
+    OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
+};
+use crate::store::{SendMode, Settlement, Store, Tx, WriteBackSubject};
+
+/// Provider calls under way at once.
+const CALLS_AT_ONCE: usize = 16;
+/// Waits between tries: 1, 5, 15 minutes, then an hour.
+const RETRY_MINUTES: [i64; 4] = [1, 5, 15, 60];
+/// An unknown outcome is first looked up after this long.
+const LOOK_UP_AFTER: TimeDelta = TimeDelta::seconds(30);
+
+/// A message whose attempt stands in the database: from here on a provider may be called.
+pub(super) struct Ready {
+    pub(super) message: Message,
+    pub(super) attempt: Attempt,
+}
+
+/// A new attempt of a message.
+pub(super) fn opened(store: &Store, message: &Message, number: u32, provider: &str) -> Attempt {
+    Attempt {
+        id: AttemptId(store.new_id()),
+        message: message.id,
+        number,
+        channel: message.channel,
+        provider: provider.to_owned(),
+        state: AttemptState::Opened,
+        provider_ref: None,
+        code: None,
+        protection: None,
+        opened_at: store.clock().now(),
+        settled_at: None,
+    }
+}
+
+pub(super) fn opened_event(tx: &Tx<'_>, message: &Message, attempt: &Attempt) -> Event {
+    about(tx, message, EventKind::AttemptOpened).with_detail(json!({
+        "attempt": attempt.id, "number": attempt.number, "channel": attempt.channel, "provider": attempt.provider,
+        "address": message.address, "template": message.template, "language": message.language, "basis": message.basis,
+    }))
+}
+
+fn about(tx: &Tx<'_>, message: &Message, kind: EventKind) -> Event {
+    let event =
+        tx.event(Actor::system("outbox"), kind).about_patient(&message.ehr, &message.subject).about_message(message.id);
+    match &message.rule {
+        Some(rule) => event.about_rule(rule),
+        None => event,
+    }
+}
+
+impl Outbox {
+    /// Calls the providers side by side, then settles all answers in one transaction.
+    pub(super) async fn deliver(&self, ready: Vec<Ready>) -> Result<(), OutboxError> {
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let calls = stream::iter(ready).map(|it| async move {
+            let outcome = self.call(&it).await;
+            (it, outcome)
+        });
+        let answered: Vec<(Ready, Called)> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
+        self.settle(answered).await
+    }
+
+    /// Calls the provider, unless the last look says that nothing may go out any more.
+    async fn call(&self, it: &Ready) -> Called {
+        let now = self.now();
+        if it.message.expires_at <= now {
+            return Called::Not(Reason::Expired);
+        }
+        match self.store.view(&self.tenant).sending().await {
+            Ok(sending) if sending.mode == SendMode::Off => return Called::Not(Reason::SendingOff),
+            Ok(sending) if sending.halt_for(it.message.rule.as_ref(), it.message.channel).is_some() => {
+                return Called::Not(Reason::Halted);
+            }
+            Ok(sending) if sending.mode == SendMode::Test && !self.is_safe(&it.message.address) => {
+                return Called::Not(Reason::NotSafeAddress);
+            }
+            Ok(_) => {}
+            // Whether it was halted cannot be told: then it is.
+            Err(_) => return Called::Not(Reason::Halted),
+        }
+        Called::Answered(self.send(&it.message, now).await)
+    }
+
+    async fn send(&self, message: &Message, now: DateTime<Utc>) -> Outcome {
+        let nothing = |code: &str| Outcome::Reject { code: code.to_owned(), because: Rejection::Sender };
+        let Some(body) = &message.body else { return nothing("no_body") };
+        match (message.channel, &message.address) {
+            (Channel::Email, Address::Email(to)) => {
+                let Some(email) = &self.providers.email else { return nothing("no_provider") };
+                email
+                    .send(&OutboundEmail {
+                        to,
+                        subject: body.subject.as_ref().unwrap_or(&Phi::default()),
+                        text: &body.text,
+                        html: body.html.as_ref(),
+                        message_id: &self.message_id(message),
+                        date: message.created_at,
+                        list_unsubscribe: None,
+                        envelope_from: None,
+                    })
+                    .await
+            }
+            (Channel::Sms, Address::Phone(to)) => {
+                let Some(sms) = &self.providers.sms else { return nothing("no_provider") };
+                let left = (message.expires_at - now).num_seconds().clamp(1, 36_000);
+                sms.send(&OutboundSms {
+                    to,
+                    body: &body.text,
+                    status_callback: self.providers.sms_status_url.as_deref(),
+                    validity_seconds: left as u32,
+                })
+                .await
+            }
+            _ => nothing("no_provider"),
+        }
+    }
+
+    /// Stable over every try, so that a mail that is repeated is recognised.
+    pub(super) fn message_id(&self, message: &Message) -> String {
+        let from = self.settings.smtp.as_ref().map_or("beckon.invalid", |smtp| smtp.from.as_str());
+        let domain = from.rsplit('@').next().unwrap_or("beckon.invalid").trim_end_matches('>');
+        format!("<{}@{domain}>", message.id)
+    }
+
+    async fn settle(&self, answered: Vec<(Ready, Called)>) -> Result<(), OutboxError> {
+        let mut tx = self.store.write(&self.tenant).await?;
+        let now = tx.now();
+        let mut settlements = Vec::with_capacity(answered.len());
+        let mut events = Vec::with_capacity(answered.len());
+        let mut write_backs = Vec::new();
+        let mut blocked = Vec::new();
+        for (it, called) in &answered {
+            let settlement = self.settlement(it, called, now);
+            events.push(settled_event(&tx, &it.message, &settlement));
+            if settlement.state == AttemptState::Accepted || settlement.closed.is_some() {
+                write_backs.push((
+                    it.message.ehr.clone(),
+                    it.message.subject.clone(),
+                    WriteBackSubject::Message(it.message.id),
+                ));
+            }
+            if let Called::Answered(Outcome::Reject { because: Rejection::OptedOut, code }) = called {
+                blocked.push((it.message.clone(), code.clone()));
+            }
+            settlements.push(settlement);
+        }
+        tx.settle_attempts(&settlements).await?;
+        tx.append_all(events).await?;
+        tx.queue_write_backs(&write_backs).await?;
+        for (message, code) in blocked {
+            self.record_block(&mut tx, &message, &code).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The provider knows of an opt-out that we did not: from now on we do.
+    async fn record_block(&self, tx: &mut Tx<'_>, message: &Message, code: &str) -> Result<(), OutboxError> {
+        let opt_out = OptOut {
+            id: OptOutId(self.store.new_id()),
+            scope: OptOutScope::Channel(message.channel),
+            address: Some(message.address.clone()),
+            patient: None,
+            source: format!("provider code {code}"),
+            words: None,
+            at: tx.now(),
+            revoked_at: None,
+        };
+        let provider = Actor::Provider(Providers::name(message.channel).to_owned());
+        tx.add_opt_out(Some(&message.ehr), &opt_out, &provider).await?;
+        Ok(())
+    }
+
+    pub(super) fn settlement(&self, it: &Ready, called: &Called, now: DateTime<Utc>) -> Settlement {
+        let mut settlement = Settlement {
+            attempt: it.attempt.id,
+            message: it.message.id,
+            state: AttemptState::Rejected,
+            provider_ref: None,
+            code: None,
+            protection: None,
+            next_attempt_at: None,
+            closed: None,
+        };
+        match called {
+            Called::Not(Reason::Expired) => {
+                settlement.state = AttemptState::Expired;
+                settlement.closed = Some((MessageState::Expired, Some(Reason::Expired)));
+            }
+            Called::Not(reason) => {
+                settlement.code = Some(reason.as_str().to_owned());
+                settlement.next_attempt_at = Some(it.message.expires_at);
+            }
+            Called::Answered(Outcome::Accepted { provider_ref, protection }) => {
+                settlement.state = AttemptState::Accepted;
+                settlement.provider_ref = Some(provider_ref.clone());
+                settlement.protection.clone_from(protection);
+            }
+            Called::Answered(Outcome::Retry { after, code }) => {
+                settlement.code = Some(code.clone());
+                let tries = it.attempt.number;
+                if tries >= self.settings.send.attempts {
+                    settlement.closed = Some((MessageState::Failed, Some(Reason::ProviderRefused)));
+                } else {
+                    settlement.next_attempt_at = Some(now + self.wait(tries, *after));
+                }
+            }
+            Called::Answered(Outcome::Reject { code, because }) => {
+                settlement.code = Some(code.clone());
+                let reason = match because {
+                    Rejection::OptedOut => Reason::OptedOut,
+                    Rejection::Address => Reason::NoContactPoint,
+                    Rejection::Message | Rejection::Sender => Reason::ProviderRefused,
+                };
+                settlement.closed = Some((MessageState::Failed, Some(reason)));
+            }
+            Called::Answered(Outcome::Unknown { code }) => {
+                settlement.state = AttemptState::Unknown;
+                settlement.code = Some(code.clone());
+                settlement.next_attempt_at = Some(now + LOOK_UP_AFTER);
+            }
+        }
+        settlement
+    }
+
+    /// The next wait: the schedule's, or longer where the provider asks for it, with up to a fifth of jitter so that
+    /// what failed together does not come back together.
+    fn wait(&self, tries: u32, asked: Option<TimeDelta>) -> TimeDelta {
+        let index = (tries as usize).saturating_sub(1).min(RETRY_MINUTES.len() - 1);
+        let base = TimeDelta::minutes(RETRY_MINUTES[index]).max(asked.unwrap_or_default().min(TimeDelta::hours(1)));
+        let mut byte = [0_u8];
+        self.store.entropy().fill(&mut byte);
+        base + base * i32::from(byte[0]) / (255 * 5)
+    }
+}
+
+/// What came of an attempt to call a provider.
+pub(super) enum Called {
+    Answered(Outcome),
+    /// It was not called, and why.
+    Not(Reason),
+}
+
+pub(super) fn settled_event(tx: &Tx<'_>, message: &Message, settlement: &Settlement) -> Event {
+    let outcome = match settlement.state {
+        AttemptState::Accepted | AttemptState::Delivered | AttemptState::Read => EventOutcome::Done,
+        AttemptState::Rejected | AttemptState::Expired => EventOutcome::Refused,
+        AttemptState::Opened | AttemptState::Unknown | AttemptState::Failed => EventOutcome::Failed,
+    };
+    about(tx, message, EventKind::AttemptSettled).with_outcome(outcome).with_detail(json!({
+        "attempt": settlement.attempt, "state": settlement.state, "provider_ref": settlement.provider_ref,
+        "code": settlement.code, "protection": settlement.protection, "next_attempt_at": settlement.next_attempt_at,
+        "closed": settlement.closed,
+    }))
+}

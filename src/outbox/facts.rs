@@ -1,0 +1,313 @@
+//! Gathers what `rules::decide` rests on: the driving resource and the Patient as the EHR has them now, the rest from
+//! the mirror and the ledgers, each in one query for the whole batch.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+
+use super::{Outbox, OutboxError, Providers};
+use crate::config::Settings;
+use crate::domain::{
+    Address, Appointment, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey, ResourceType,
+    ResourceVersion, RuleId,
+};
+use crate::ehr::error::EhrError;
+use crate::ehr::read::Read;
+use crate::fhir;
+use crate::rules::{self, CompiledRule, DecideFacts, Facilities, Mirror, PatientRecord, Reading, ResourceRecord};
+use crate::store::MirrorRow;
+
+/// Resources asked for in one batch request.
+const READ_BATCH: usize = 40;
+/// Batch requests under way at once.
+const READS_AT_ONCE: usize = 4;
+/// How far back messages count against the frequency budget.
+const BUDGET_DAYS: i64 = 8;
+
+/// What became of re-reading one resource.
+#[derive(Debug, Clone)]
+pub(super) enum Reread {
+    Fresh(Value),
+    Unreadable,
+    Gone,
+    /// Merged into another record.
+    Moved(ResourceKey),
+}
+
+/// Everything known for one batch of one EHR.
+pub(super) struct Gathered {
+    pub(super) facilities: Facilities,
+    pub(super) rules: BTreeMap<RuleId, CompiledRule>,
+    fresh: HashMap<ResourceKey, Reread>,
+    mirror: HashMap<PatientId, Vec<MirrorRow>>,
+    enrolments: Vec<Enrolment>,
+    opt_outs: BTreeMap<PatientId, Vec<OptOut>>,
+    contacts: Vec<(PatientId, MessageId, DateTime<Utc>)>,
+    covered: Vec<(ResourceType, DateTime<Utc>)>,
+}
+
+/// Settings of the deciding room, from the file's.
+pub(super) fn deciding(settings: &Settings, providers: &Providers) -> rules::Settings {
+    let hours = rules::AllowedHours::new(settings.send.allowed_from, settings.send.allowed_until);
+    rules::Settings {
+        hours: hours.unwrap_or_default(),
+        budget: rules::Budget { per_day: settings.send.per_day, per_week: settings.send.per_week },
+        channels: providers.channels(),
+        region: settings.organisation.region.clone(),
+        ..rules::Settings::default()
+    }
+}
+
+/// The Patient and the driving resource of one reminder, parsed.
+pub(super) struct Subject {
+    pub(super) patient: Option<Patient>,
+    patient_value: Option<Value>,
+    patient_version: Option<ResourceVersion>,
+    patient_state: State,
+    resource_value: Option<Value>,
+    resource_version: Option<ResourceVersion>,
+    pub(super) appointment: Option<Appointment>,
+    resource_state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Unreadable,
+    Gone,
+}
+
+impl Outbox {
+    /// Gathers the facts for reminders of one EHR.
+    pub(super) async fn gather(&self, ehr: &EhrId, reminders: &[&Reminder]) -> Result<Gathered, OutboxError> {
+        let mut patients: Vec<PatientId> = reminders.iter().map(|it| it.patient.clone()).collect();
+        patients.sort();
+        patients.dedup();
+        let view = self.store.view(&self.tenant);
+        let mirror = view.mirror_of_patients(ehr, &patients).await?;
+        let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
+        let mut keys: Vec<ResourceKey> =
+            reminders.iter().flat_map(|it| [patient_key(&it.patient), it.plan.occasion.resource.clone()]).collect();
+        keys.sort();
+        keys.dedup();
+        let fresh = self.reread(ehr, keys).await;
+        let now = self.now();
+        let with_addresses: Vec<(PatientId, Vec<Address>)> = patients
+            .iter()
+            .map(|id| {
+                let rows = mirror.get(id).map_or(&[][..], Vec::as_slice);
+                (id.clone(), self.addresses(fresh.get(&patient_key(id)), rows, now))
+            })
+            .collect();
+        Ok(Gathered {
+            facilities: Facilities::read(
+                locations.iter().map(|row| &row.body),
+                &self.settings.organisation.location_zones,
+                &self.settings.organisation.name,
+                self.settings.organisation.zone,
+                now,
+            ),
+            rules: self.live_rules().await?,
+            enrolments: view.enrolments_of(ehr, &patients).await?,
+            opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
+            contacts: view.contacts_since(ehr, &patients, now - TimeDelta::days(BUDGET_DAYS)).await?,
+            covered: view.covered_types(ehr).await?,
+            fresh,
+            mirror,
+        })
+    }
+
+    /// The live rules, compiled.
+    pub(super) async fn live_rules(&self) -> Result<BTreeMap<RuleId, CompiledRule>, OutboxError> {
+        let mut compiled = BTreeMap::new();
+        for rule in self.store.view(&self.tenant).live_rules().await? {
+            let id = rule.id.clone();
+            let rule = CompiledRule::compile(rule).map_err(|problems| OutboxError::Rule {
+                rule: id.to_string(),
+                problem: problems.first().map(ToString::to_string).unwrap_or_default(),
+            })?;
+            compiled.insert(id, rule);
+        }
+        Ok(compiled)
+    }
+
+    fn addresses(&self, fresh: Option<&Reread>, rows: &[MirrorRow], now: DateTime<Utc>) -> Vec<Address> {
+        let value = match fresh {
+            Some(Reread::Fresh(value)) => Some(value),
+            _ => rows.iter().find(|row| row.version.key.resource_type == ResourceType::Patient).map(|row| &row.body),
+        };
+        let patient = value.and_then(|value| fhir::read::patient(value, now).value);
+        patient.map_or_else(Vec::new, |patient| rules::addresses_of(&patient, &self.deciding))
+    }
+
+    /// Reads resources at the EHR, in batches where it takes them. What cannot be read is said to be so.
+    async fn reread(&self, ehr: &EhrId, keys: Vec<ResourceKey>) -> HashMap<ResourceKey, Reread> {
+        let client = match self.ehrs.get(ehr).await {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%error, %ehr, "the EHR cannot be read before sending; what rests on it waits");
+                return keys.into_iter().map(|key| (key, Reread::Unreadable)).collect();
+            }
+        };
+        let batches = client.plan().await.is_ok_and(|plan| plan.batch.value);
+        let chunks: Vec<Vec<ResourceKey>> = keys.chunks(READ_BATCH).map(<[ResourceKey]>::to_vec).collect();
+        let read = stream::iter(chunks).map(|chunk| {
+            let client = client.clone();
+            async move {
+                let answers = if batches {
+                    match client.batch_read(&chunk).await {
+                        Ok(answers) => answers,
+                        Err(error) => {
+                            tracing::warn!(%error, %ehr, "a batch read before sending failed");
+                            return chunk.into_iter().map(|key| (key, Reread::Unreadable)).collect::<Vec<_>>();
+                        }
+                    }
+                } else {
+                    let mut answers = Vec::with_capacity(chunk.len());
+                    for key in &chunk {
+                        answers.push(client.read(key, None).await);
+                    }
+                    answers
+                };
+                chunk.into_iter().zip(answers).map(|(key, answer)| (key, reread_of(answer))).collect()
+            }
+        });
+        read.buffer_unordered(READS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
+    }
+}
+
+fn reread_of(answer: Result<Read, EhrError>) -> Reread {
+    match answer {
+        Ok(Read::Found(found)) => Reread::Fresh(found.resource),
+        Ok(Read::Gone { .. }) => Reread::Gone,
+        Ok(Read::Moved(survivor)) => Reread::Moved(survivor),
+        Ok(Read::NotModified) | Err(_) => Reread::Unreadable,
+    }
+}
+
+pub(super) fn patient_key(patient: &PatientId) -> ResourceKey {
+    ResourceKey::new(ResourceType::Patient, patient.as_str())
+}
+
+impl Gathered {
+    fn mirrored(&self, patient: &PatientId, key: &ResourceKey) -> Option<&MirrorRow> {
+        self.mirror.get(patient)?.iter().find(|row| row.version.key == *key)
+    }
+
+    /// What was read fresh and differs from the mirror: to be stored, so that a new plan sees it.
+    pub(super) fn fresh_value(&self, key: &ResourceKey) -> Option<&Value> {
+        match self.fresh.get(key) {
+            Some(Reread::Fresh(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Parses what one reminder is about.
+    pub(super) fn subject(&self, reminder: &Reminder, now: DateTime<Utc>) -> Subject {
+        let (patient_state, patient_value) = self.reading(&reminder.patient, &patient_key(&reminder.patient));
+        let resource_key = &reminder.plan.occasion.resource;
+        let (resource_state, resource_value) = self.reading(&reminder.patient, resource_key);
+        let patient = patient_value.as_ref().and_then(|value| fhir::read::patient(value, now).value);
+        let appointment = resource_value
+            .as_ref()
+            .filter(|_| resource_key.resource_type == ResourceType::Appointment)
+            .and_then(|value| fhir::read::appointment(value).value);
+        Subject {
+            patient_version: patient_value.as_ref().and_then(fhir::read::version_of),
+            resource_version: resource_value.as_ref().and_then(fhir::read::version_of),
+            patient,
+            patient_value,
+            patient_state,
+            resource_value,
+            appointment,
+            resource_state,
+        }
+    }
+
+    fn reading(&self, patient: &PatientId, key: &ResourceKey) -> (State, Option<Value>) {
+        match self.fresh.get(key) {
+            Some(Reread::Fresh(value)) => (State::Fresh, Some(value.clone())),
+            Some(Reread::Gone) => (State::Gone, None),
+            // The record answered as another one: show decide the link, so that it names the merge.
+            Some(Reread::Moved(survivor)) => (State::Fresh, Some(replaced(key, survivor))),
+            Some(Reread::Unreadable) | None => {
+                (State::Unreadable, self.mirrored(patient, key).map(|row| row.body.clone()))
+            }
+        }
+    }
+
+    /// Decides on one reminder. `own` messages do not count against the budget, `more` do.
+    pub(super) fn decide(
+        &self,
+        outbox: &Outbox,
+        reminder: &Reminder,
+        subject: &Subject,
+        own: Option<MessageId>,
+        more: &[DateTime<Utc>],
+    ) -> crate::domain::Decision {
+        let now = outbox.now();
+        let patient =
+            subject.patient.as_ref().zip(subject.patient_value.as_ref()).zip(subject.patient_version.as_ref());
+        let patient = patient.map(|((patient, value), version)| PatientRecord { version, patient, value });
+        let resource = subject.resource_value.as_ref().zip(subject.resource_version.as_ref());
+        let resource = resource.map(|(value, version)| ResourceRecord {
+            version,
+            value,
+            appointment: subject.appointment.as_ref(),
+        });
+        let mut mirror = Mirror::default();
+        for row in self.mirror.get(&reminder.patient).map_or(&[][..], Vec::as_slice) {
+            mirror.add(&row.version, &row.body);
+        }
+        for (kind, at) in &self.covered {
+            mirror.cover(*kind, *at);
+        }
+        let mut contacts: Vec<DateTime<Utc>> = self
+            .contacts
+            .iter()
+            .filter(|(patient, message, _)| *patient == reminder.patient && Some(*message) != own)
+            .map(|(_, _, at)| *at)
+            .collect();
+        contacts.extend_from_slice(more);
+        let enrolment =
+            self.enrolments.iter().find(|it| it.patient == reminder.patient && it.rule == reminder.plan.rule);
+        let facts = DecideFacts {
+            patient: reading(subject.patient_state, patient),
+            resource: reading(subject.resource_state, resource),
+            mirror: &mirror,
+            facilities: &self.facilities,
+            set_zone: None,
+            enrolment,
+            opt_outs: self.opt_outs.get(&reminder.patient).map_or(&[], Vec::as_slice),
+            consents: &[],
+            guardians: &[],
+            dead_addresses: &[],
+            contacts: &contacts,
+            settings: &outbox.deciding,
+        };
+        let id = crate::domain::DecisionId(outbox.store.new_id());
+        rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now)
+    }
+}
+
+/// A record that could be read but not understood counts as unreadable: nothing is sent on it.
+fn reading<T>(state: State, record: Option<T>) -> Reading<T> {
+    match (state, record) {
+        (State::Gone, _) => Reading::Gone,
+        (State::Fresh, Some(record)) => Reading::Fresh(record),
+        (State::Fresh, None) => Reading::Unreadable { mirrored: None },
+        (State::Unreadable, mirrored) => Reading::Unreadable { mirrored },
+    }
+}
+
+/// What a Patient looks like that was merged away.
+fn replaced(key: &ResourceKey, survivor: &ResourceKey) -> Value {
+    serde_json::json!({
+        "resourceType": key.resource_type.as_str(),
+        "id": key.id,
+        "active": false,
+        "link": [{ "other": { "reference": survivor.to_string() }, "type": "replaced-by" }],
+    })
+}

@@ -1,0 +1,130 @@
+//! Everything that leaves and comes back: claim what is due, decide on fresh facts, open an attempt, call the provider,
+//! settle; take in receipts and replies; write back to the EHR. The row is the queue, so that a replica can die at any
+//! instant. No transaction and no connection is held while a provider or an EHR is called. Knows no HTTP statuses of
+//! ours and no pages.
+
+mod deliver;
+mod facts;
+mod flood;
+mod intake;
+mod providers;
+mod receipts;
+mod release;
+mod replies;
+mod retry;
+mod write_back;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::config::Settings;
+use crate::domain::TenantId;
+use crate::ehr::clients::Clients;
+use crate::ehr::connect::ConnectError;
+use crate::rules;
+use crate::store::{Store, StoreError};
+
+pub use intake::{Intake, IntakeError, Report};
+pub use providers::{ProviderError, Providers};
+
+/// Why a turn of the outbox could not be finished. What it had not settled is due again when its lease runs out.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("the live rule {rule} cannot be compiled: {problem}")]
+    Rule { rule: String, problem: String },
+}
+
+/// How many rows one turn takes of each kind.
+const BATCH: u64 = 200;
+/// How long a claimed reminder is held while the EHR is asked and a decision is made.
+const DECIDE_LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How long a message is held while its provider is called; longer than the longest call, which is a mail relay's ten
+/// minutes after the final dot (RFC 5321, 4.5.3.2.6): a lease that ended earlier would invite a second sender.
+const SEND_LEASE: TimeDelta = TimeDelta::minutes(15);
+
+/// What one turn did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turn {
+    pub decided: usize,
+    pub sent: usize,
+    pub answers: usize,
+    pub written: usize,
+}
+
+impl Turn {
+    pub const fn is_idle(&self) -> bool {
+        self.decided + self.sent + self.answers + self.written == 0
+    }
+}
+
+/// The outbox of one tenant on this replica.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    store: Store,
+    tenant: TenantId,
+    settings: Arc<Settings>,
+    deciding: Arc<rules::Settings>,
+    providers: Arc<Providers>,
+    ehrs: Clients,
+    /// This replica: what it holds, others leave alone.
+    holder: Uuid,
+}
+
+impl Outbox {
+    pub fn new(
+        store: Store,
+        tenant: TenantId,
+        settings: Arc<Settings>,
+        providers: Arc<Providers>,
+        ehrs: Clients,
+    ) -> Self {
+        let holder = store.new_id();
+        let deciding = Arc::new(facts::deciding(&settings, &providers));
+        Self { store, tenant, settings, deciding, providers, ehrs, holder }
+    }
+
+    /// One turn: answers first (a STOP is honoured before anything else), then what falls due, then write-back.
+    pub async fn turn(&self) -> Result<Turn, OutboxError> {
+        let answers = self.process_replies().await? + self.process_receipts().await?;
+        let (released, sent) = self.release_due().await?;
+        let retried = self.retry_due().await?;
+        let written = self.write_back_due().await?;
+        Ok(Turn { decided: released, sent: sent + retried, answers, written })
+    }
+
+    /// The next instant at which there is something to do, if anything waits.
+    pub async fn next_at(&self) -> Result<Option<DateTime<Utc>>, OutboxError> {
+        let view = self.store.view(&self.tenant);
+        let next = [view.next_reminder_at().await?, view.next_message_at().await?, view.next_write_back_at().await?];
+        Ok(next.into_iter().flatten().min())
+    }
+
+    /// Works until `stop` is done: turns while there is work, then a short rest. An error of one turn is logged and
+    /// the next one tries again.
+    pub async fn run(&self, mut stop: tokio::sync::watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let rest = match self.turn().await {
+                Ok(turn) if !turn.is_idle() => continue,
+                Ok(_) => std::time::Duration::from_millis(500),
+                Err(error) => {
+                    tracing::error!(%error, tenant = %self.tenant, "an outbox turn failed; it will be tried again");
+                    std::time::Duration::from_secs(5)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.store.clock().now()
+    }
+}
