@@ -11,6 +11,8 @@ mod error;
 mod forms;
 mod guard;
 mod health;
+mod hooks;
+mod jwks;
 mod pages;
 mod routes;
 mod server;

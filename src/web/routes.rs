@@ -4,11 +4,11 @@ use super::assets::asset;
 use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
-use super::health;
 use super::pages::{
     demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches,
     today, worklist,
 };
+use super::{health, hooks, jwks};
 use crate::domain::Role;
 
 /// Pages about patients: an administrator's work does not need them.
@@ -29,6 +29,9 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/healthz", Machine, health::healthz),
         Declared::get("/readyz", Machine, health::readyz),
         Declared::get("/metrics", Loopback, health::metrics),
+        Declared::get("/ehr/{id}/jwks.json", Machine, jwks::jwks),
+        Declared::post("/hooks/twilio/{secret}/status", Machine, hooks::sms_status),
+        Declared::post("/hooks/twilio/{secret}/inbound", Machine, hooks::sms_inbound),
         // Sign-in
         Declared::get("/assets/{name}", Anyone, asset),
         Declared::get("/sign-in", Anyone, auth::sign_in_page),

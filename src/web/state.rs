@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use crate::config::Settings;
 use crate::domain::{Role, TenantId};
+use crate::outbox::Intake;
 use crate::store::{Store, View};
 
 /// Renders the metrics of this process as text.
@@ -22,6 +23,8 @@ pub struct WebState {
     /// Set in the demo only: opens sign-in by one click and the pages of the simulated hospital.
     pub demo: Option<Arc<Demo>>,
     pub metrics: Option<RenderMetrics>,
+    /// Takes in what providers report; without it the webhooks do not exist.
+    pub intake: Option<Intake>,
 }
 
 /// The simulated hospital that a demo runs beside.
@@ -40,9 +43,9 @@ impl Demo {
 }
 
 impl WebState {
-    /// A gateway's pages, without demo or metrics.
+    /// A gateway's pages, without demo, metrics or webhooks.
     pub fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Self {
-        Self { store, tenant, settings, demo: None, metrics: None }
+        Self { store, tenant, settings, demo: None, metrics: None, intake: None }
     }
 
     pub fn view(&self) -> View<'_> {
