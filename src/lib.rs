@@ -1,6 +1,8 @@
 //! Beckon: a FHIR-integrated patient engagement gateway. ARCHITECTURE.md says what the rooms are and who may import whom.
 
+pub mod app;
 pub mod channels;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -10,6 +12,7 @@ pub mod outbox;
 pub mod pull;
 pub mod rules;
 pub mod sandbox;
+pub mod scheduler;
 pub mod seal;
 pub mod store;
 pub mod telemetry;

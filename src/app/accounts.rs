@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::AppError;
 use crate::config::Settings;
 use crate::domain::{EhrId, MessageState, ReminderState, ResourceKey, ResourceType, RuleId, TenantId, WriteBackState};
-use crate::pull;
+use crate::pull::{self, Mode, PullOptions};
 use crate::store::Store;
 
 /// Everything counted, and what nobody can explain.
@@ -68,6 +68,7 @@ async fn unplanned(
 ) -> Result<Vec<String>, AppError> {
     let view = store.view(tenant);
     let rules = view.live_rules().await?;
+    let options = PullOptions::new(settings, Mode::Increment, "accounts");
     let mut missing = Vec::new();
     let mut after = String::new();
     loop {
@@ -76,7 +77,7 @@ async fn unplanned(
         last.as_str().clone_into(&mut after);
         let mirror = view.mirror_of_patients(ehr, &patients).await?;
         for patient in &patients {
-            let preview = pull::preview(store, tenant, ehr, patient, settings).await?;
+            let preview = pull::preview(store, tenant, ehr, patient, &options).await?;
             let mut explained: BTreeSet<(&RuleId, &ResourceKey)> =
                 preview.existing.iter().map(|it| (&it.plan.rule, &it.plan.occasion.resource)).collect();
             explained.extend(preview.plan.not_applicable.iter().map(|it| (&it.rule, &it.resource)));
@@ -91,7 +92,10 @@ async fn unplanned(
                 preview.existing.iter().map(|it| (&it.plan.rule, &it.plan.occasion.key, &it.plan.step)).collect();
             for due in &preview.plan.reminders {
                 if !planned.contains(&(&due.rule, &due.occasion.key, &due.step)) {
-                    missing.push(format!("{} / {} on {} is due and not planned", due.rule, due.step, due.occasion.resource));
+                    missing.push(format!(
+                        "{} / {} on {} is due and not planned",
+                        due.rule, due.step, due.occasion.resource
+                    ));
                 }
             }
         }

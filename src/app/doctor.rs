@@ -25,7 +25,9 @@ pub async fn local(settings: &Settings) -> Report {
             });
             lines.push(match &providers.sms {
                 None => line("sms", Health::Doubtful, "not set up", &["add a section [sms] to send texts"]),
-                Some(_) => line("sms", Health::Good, "set up; a text to a safe address proves it (send-mode test)", &[]),
+                Some(_) => {
+                    line("sms", Health::Good, "set up; a text to a safe address proves it (send-mode test)", &[])
+                }
             });
         }
     }

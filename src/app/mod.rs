@@ -84,8 +84,7 @@ impl Gateway {
     pub async fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Result<Self, AppError> {
         let providers = Arc::new(Providers::from_settings(&settings)?);
         let clients = Clients::new(store.clone(), tenant.clone(), Arc::new(RealSleeper));
-        let outbox =
-            Outbox::new(store.clone(), tenant.clone(), settings.clone(), providers.clone(), clients.clone());
+        let outbox = Outbox::new(store.clone(), tenant.clone(), settings.clone(), providers.clone(), clients.clone());
         let gateway = Self { store, tenant, settings, providers, clients, outbox };
         gateway.publish_rules().await?;
         Ok(gateway)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::AppError;
 use crate::config::Settings;
 use crate::domain::{EhrId, PatientId, Reminder, RuleId, RuleVersionId, TenantId};
-use crate::pull;
+use crate::pull::{self, Mode, PullOptions};
 use crate::rules::NotApplicable;
 use crate::store::Store;
 
@@ -26,7 +26,8 @@ pub async fn of_patient(
     ehr: &EhrId,
     patient: &PatientId,
 ) -> Result<Vec<RuleTrace>, AppError> {
-    let preview = pull::preview(store, tenant, ehr, patient, settings).await?;
+    let options = PullOptions::new(settings, Mode::Increment, "trace");
+    let preview = pull::preview(store, tenant, ehr, patient, &options).await?;
     let live = store.view(tenant).live_rules().await?;
     let mut traces: Vec<RuleTrace> = live
         .into_iter()

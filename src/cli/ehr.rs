@@ -36,7 +36,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    Show { id: String },
+    Show {
+        id: String,
+    },
     /// Try the connection: discovery, token, granted scopes, capability plan.
     Test {
         id: String,
@@ -85,7 +87,9 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
                 scopes: ScopeSet::for_backend(scopes).map_err(|error| wrong(&error))?,
                 settings: EhrSettings::default(),
             };
-            connect::add(&opened.store, &connection, actor()).await.map_err(|error| Failure::Problem(error.to_string()))?;
+            connect::add(&opened.store, &connection, actor())
+                .await
+                .map_err(|error| Failure::Problem(error.to_string()))?;
             println!("Connected {id}. Register this address of its public keys with the EHR's vendor:");
             println!("  {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
             println!("Then: beckon ehr test {id}");
@@ -143,12 +147,16 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
         }
         Command::Keys(Keys::Rotate { id, alg }) => {
             load(&opened, &id).await?;
-            let alg = crate::ehr::keys::SigningAlg::parse(&alg).ok_or_else(|| Failure::Usage("unknown algorithm".to_owned()))?;
+            let alg = crate::ehr::keys::SigningAlg::parse(&alg)
+                .ok_or_else(|| Failure::Usage("unknown algorithm".to_owned()))?;
             let delay = connect::KEY_SYNC_DELAY;
             connect::rotate(&opened.store, &opened.tenant, &EhrId::new(id), alg, delay, actor())
                 .await
                 .map_err(Failure::remote)?;
-            println!("The new key is published. It signs in {} hours, when the EHR has had time to learn it.", delay.num_hours());
+            println!(
+                "The new key is published. It signs in {} hours, when the EHR has had time to learn it.",
+                delay.num_hours()
+            );
             Ok(())
         }
     }
@@ -161,7 +169,8 @@ async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
 }
 
 async fn test(opened: &Opened, id: &EhrId) -> Result<Report, Failure> {
-    let client = connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
+    let client =
+        connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
     Ok(ehr_doctor::test(&client).await)
 }
 
@@ -203,6 +212,8 @@ fn print_report(report: &Report) {
 fn verdict(report: &Report) -> Result<(), Failure> {
     match report.health() {
         Health::Good | Health::Doubtful => Ok(()),
-        Health::Bad => Err(Failure::Remote("a connection does not work; the lines marked BAD say what to do".to_owned())),
+        Health::Bad => {
+            Err(Failure::Remote("a connection does not work; the lines marked BAD say what to do".to_owned()))
+        }
     }
 }

@@ -39,7 +39,9 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     for code in &kind {
         let known = || EventKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
         let parsed = EventKind::parse(code);
-        kinds.push(parsed.ok_or_else(|| Failure::Usage(format!("{code:?} is no kind of event; there are: {}", known())))?);
+        kinds.push(
+            parsed.ok_or_else(|| Failure::Usage(format!("{code:?} is no kind of event; there are: {}", known())))?,
+        );
     }
     let found = match &patient {
         Some(text) => Some(opened.patient(text).await?),

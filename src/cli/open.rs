@@ -41,7 +41,8 @@ impl At {
         if self.tenant == TenantId::main() {
             store.add_tenant(&self.tenant, &settings.organisation.name).await.map_err(Failure::remote)?;
         } else if !store.tenants().await.map_err(Failure::remote)?.iter().any(|(id, _)| *id == self.tenant) {
-            let words = format!("there is no tenant {:?}; `beckon tenant list` shows those there are", self.tenant.as_str());
+            let words =
+                format!("there is no tenant {:?}; `beckon tenant list` shows those there are", self.tenant.as_str());
             return Err(Failure::Usage(words));
         }
         Ok(Opened { settings, store, tenant: self.tenant.clone() })
@@ -72,7 +73,8 @@ impl Opened {
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => Err(Failure::Problem(
-                "no patient has this id or MRN; give EHR/ID, a FHIR id or an MRN of a patient that was pulled".to_owned(),
+                "no patient has this id or MRN; give EHR/ID, a FHIR id or an MRN of a patient that was pulled"
+                    .to_owned(),
             )),
             _ => Err(Failure::Problem("several patients have this id or MRN; give it as EHR/ID".to_owned())),
         }

@@ -88,11 +88,7 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
                     ]
                 })
                 .collect();
-            output::table(
-                &["SINCE", "SCOPE", "PATIENT", "ADDRESS", "SOURCE", "STATE"],
-                &rows,
-                "Nobody has opted out.",
-            );
+            output::table(&["SINCE", "SCOPE", "PATIENT", "ADDRESS", "SOURCE", "STATE"], &rows, "Nobody has opted out.");
         }
     }
     Ok(())

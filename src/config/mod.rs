@@ -16,7 +16,7 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 
 pub use reader::Problem;
-pub use sources::{ConfigError, load, load_text};
+pub use sources::{ConfigError, load, load_text, operating_user};
 
 /// Everything a gateway needs to know before it starts.
 #[derive(Debug, Clone)]

@@ -47,3 +47,12 @@ fn from(figment: Figment) -> Result<Settings, ConfigError> {
     let problems = reader.finish();
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Problems(problems)) }
 }
+
+/// The operating-system user of this process: who acted at the command line.
+#[expect(clippy::disallowed_methods, reason = "this room reads the environment for all others")]
+pub fn operating_user() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -167,6 +167,7 @@ macro_rules! event_kinds {
 
 event_kinds! {
     EhrAdded => "ehr.added",
+    EhrMoved => "ehr.moved",
     EhrKeyCreated => "ehr.key.created",
     EhrKeyRetired => "ehr.key.retired",
     TokenGranted => "ehr.token.granted",

@@ -84,6 +84,26 @@ pub async fn add(store: &Store, connection: &EhrConnection, actor: Actor) -> Res
     Ok(ring)
 }
 
+/// Points a connection to another address; its keys stay.
+///
+/// # Errors
+/// There is no such connection.
+pub async fn move_to(
+    store: &Store,
+    tenant: &TenantId,
+    id: &EhrId,
+    base_url: &BaseUrl,
+    actor: Actor,
+) -> Result<(), ConnectError> {
+    let before = load(store, tenant, id).await?;
+    let mut tx = store.write(tenant).await?;
+    tx.set_ehr_address(id, base_url.as_str()).await?;
+    let event = tx.event(actor, EventKind::EhrMoved).about_ehr(id);
+    tx.append(event.with_detail(json!({"before": before.base_url.as_str(), "after": base_url.as_str()}))).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn keep_key(tx: &mut Tx<'_>, id: &EhrId, key: &RingKey, actor: &Actor) -> Result<(), StoreError> {
     let row = EhrKeyRow {
         kid: key.key.kid().to_owned(),

@@ -1,8 +1,19 @@
-//! One pull run: from the EHR's resources to the mirror, from the mirror to a plan. Knows no channel, no message and no
-//! page.
+//! One pull run: what the EHR has → the mirror → what is planned from it. A page is stored before the next one is asked
+//! for, a watermark moves only after the last page, and what cannot be used goes to quarantine with its reason; an
+//! error in one type or page loses nothing else. This room must not know how a request is sent, how a rule decides, or
+//! how anything is shown.
 
-mod error;
+mod gone;
+mod intake;
+mod listing;
+mod options;
+mod page;
 mod planning;
+mod referred;
+mod report;
+mod run;
 
-pub use error::PullError;
-pub use planning::{PatientPlan, Planner};
+pub use options::{Mode, PullOptions};
+pub use planning::{PlanCounts, Preview, plan_due, preview};
+pub use report::{Progress, RunReport, RunState, TypeReport};
+pub use run::{PullError, run};

@@ -1,208 +1,252 @@
-//! Plans patients anew whose data or time asks for it: facts from the mirror, `rules::plan`, and the difference stored
-//! with its events, all under the lock of the patient's row.
+//! From the mirror to reminders: patients whose plan is due, a few in each transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::json;
 
-use super::PullError;
-use crate::config::Settings;
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, PatientId, Reason, Reminder, ReminderId, ResourceType,
-    RuleId, TenantId,
+    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, Reason, Reminder, ResourceKey,
+    ResourceType, RuleId, TenantId,
 };
-use crate::fhir;
+use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{MirrorRow, Store, Tx, View};
+use crate::store::{MirrorRow, Store, StoreError, Tx};
 
-/// Patients planned in one transaction: enough to share its cost, few enough to keep others from waiting.
-const BATCH: u64 = 100;
+use super::options::PullOptions;
+use super::run::PullError;
 
-/// Plans patients of one tenant.
-#[derive(Debug, Clone)]
-pub struct Planner {
-    store: Store,
-    tenant: TenantId,
-    settings: Arc<Settings>,
+/// Patients planned in one transaction: few, so that others get at the database between.
+const CHUNK: u64 = 50;
+
+/// What planning did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PlanCounts {
+    pub patients: usize,
+    pub planned: usize,
+    pub moved: usize,
+    pub ended: usize,
 }
 
-/// What does not change between the patients of a batch.
-struct Shared {
+/// What is the same for all patients of one EHR.
+struct Ground {
+    ehr: EhrId,
     rules: Vec<CompiledRule>,
     live: BTreeSet<RuleId>,
     facilities: Facilities,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
 }
 
-/// The plan of one patient as it would be now, with the reminders that stand.
+/// Plans every patient of an EHR whose plan is due now. May be cut off anywhere: what is done is done, and the rest is
+/// still due.
+///
+/// # Errors
+/// A live rule cannot be compiled, or the store refuses.
+pub async fn plan_due(
+    store: &Store,
+    tenant: &TenantId,
+    ehr: &EhrId,
+    options: &PullOptions,
+    progress: &(dyn Fn(PlanCounts) + Send + Sync),
+) -> Result<PlanCounts, PullError> {
+    let ground = ground(store, tenant, ehr, options).await?;
+    let mut counts = PlanCounts::default();
+    loop {
+        let mut tx = store.write(tenant).await?;
+        let due = tx.patients_to_plan(ehr, CHUNK).await?;
+        if due.is_empty() {
+            return Ok(counts);
+        }
+        plan_chunk(&mut tx, &ground, &due, &mut counts).await?;
+        tx.commit().await?;
+        progress(counts);
+    }
+}
+
+async fn ground(store: &Store, tenant: &TenantId, ehr: &EhrId, options: &PullOptions) -> Result<Ground, PullError> {
+    let view = store.view(tenant);
+    let mut compiled = Vec::new();
+    for rule in view.live_rules().await? {
+        let id = rule.id.to_string();
+        compiled.push(CompiledRule::compile(rule).map_err(|problems| PullError::Rule {
+            rule: id,
+            problem: problems.first().map(ToString::to_string).unwrap_or_default(),
+        })?);
+    }
+    let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
+    let facilities = Facilities::read(
+        locations.iter().map(|row| &row.body),
+        &options.location_zones,
+        &options.organisation,
+        options.zone,
+        store.clock().now(),
+    );
+    Ok(Ground {
+        ehr: ehr.clone(),
+        live: compiled.iter().map(|rule| rule.id().clone()).collect(),
+        rules: compiled,
+        facilities,
+        covered: view.covered_types(ehr).await?,
+    })
+}
+
+async fn plan_chunk(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    due: &[PatientId],
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let ehr = &ground.ehr;
+    let view = tx.view();
+    let mirror = view.mirror_of_patients(ehr, due).await?;
+    let existing = view.reminders_of_patients(ehr, due).await?;
+    let enrolments = view.enrolments_of(ehr, due).await?;
+    let mut planned = Vec::with_capacity(due.len());
+    let mut events = Vec::new();
+    for patient in due {
+        let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
+        let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
+        let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
+        let (changes, replan_at) = match facts_of(patient, rows, now) {
+            Some((facts, body)) => {
+                let plan = plan_one(ground, &facts, body, rows, existing, &enrolments, now);
+                let mut changes = rules::reconcile(existing, &plan);
+                changes.cancel.extend(rules::retire(existing, &ground.live));
+                (changes, plan.replan_at)
+            }
+            None => (all_ended(tx, ehr, patient, existing).await?, None),
+        };
+        apply(tx, ehr, patient, changes, &mut events, counts).await?;
+        planned.push((patient.clone(), replan_at));
+    }
+    tx.append_all(events).await?;
+    tx.patients_planned(ehr, &planned).await?;
+    counts.patients += due.len();
+    Ok(())
+}
+
+fn facts_of<'r>(
+    patient: &PatientId,
+    rows: &'r [MirrorRow],
+    now: DateTime<Utc>,
+) -> Option<(Patient, &'r serde_json::Value)> {
+    let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
+    let row = rows.iter().find(|row| row.version.key == key)?;
+    Some((read::patient(&row.body, now).value?, &row.body))
+}
+
+fn plan_one(
+    ground: &Ground,
+    patient: &Patient,
+    patient_value: &serde_json::Value,
+    rows: &[MirrorRow],
+    existing: &[Reminder],
+    enrolments: &[Enrolment],
+    now: DateTime<Utc>,
+) -> Plan {
+    let mut mirror = Mirror::default();
+    for row in rows {
+        mirror.add(&row.version, &row.body);
+    }
+    for (kind, at) in &ground.covered {
+        mirror.cover(*kind, *at);
+    }
+    let appointments: Vec<Appointment> = rows
+        .iter()
+        .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
+        .filter_map(|row| read::appointment(&row.body).value)
+        .collect();
+    let facts = PatientFacts {
+        patient,
+        patient_value,
+        mirror: &mirror,
+        appointments: &appointments,
+        facilities: &ground.facilities,
+        existing,
+        enrolments,
+    };
+    rules::plan(&facts, &ground.rules, now)
+}
+
+/// What planning one patient now would answer, and the reminders that stand.
 #[derive(Debug, Clone)]
-pub struct PatientPlan {
+pub struct Preview {
     pub plan: Plan,
     pub existing: Vec<Reminder>,
 }
 
-impl Planner {
-    pub fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Self {
-        Self { store, tenant, settings }
-    }
-
-    /// Plans up to a batch of patients that are due for it; answers how many. Zero means that nobody is due.
-    ///
-    /// # Errors
-    /// The database, or a live rule that cannot be compiled: then nobody's plan changes.
-    pub async fn plan_due(&self, ehr: &EhrId) -> Result<usize, PullError> {
-        let shared = self.shared(ehr).await?;
-        let mut tx = self.store.write(&self.tenant).await?;
-        let patients = tx.patients_to_plan(ehr, BATCH).await?;
-        if patients.is_empty() {
-            return Ok(0);
-        }
-        let mut mirror = tx.view().mirror_of_patients(ehr, &patients).await?;
-        let mut reminders = tx.view().reminders_of_patients(ehr, &patients).await?;
-        let enrolments = tx.view().enrolments_of(ehr, &patients).await?;
-        let mut planned = Vec::with_capacity(patients.len());
-        let mut events = Vec::new();
-        for patient in &patients {
-            let rows = mirror.remove(patient).unwrap_or_default();
-            let existing = reminders.remove(patient).unwrap_or_default();
-            let plan = self.plan_one(&shared, patient, &rows, &existing, &enrolments);
-            let mut changes = rules::reconcile(&existing, &plan);
-            changes.cancel.extend(rules::retire(&existing, &shared.live));
-            let before: BTreeMap<ReminderId, &Reminder> = existing.iter().map(|it| (it.id, it)).collect();
-            apply(&mut tx, ehr, patient, changes, &before, &mut events).await?;
-            planned.push((patient.clone(), plan.replan_at));
-        }
-        tx.patients_planned(ehr, &planned).await?;
-        tx.append_all(events).await?;
-        tx.commit().await?;
-        Ok(patients.len())
-    }
-
-    /// What the plan of one patient is now, without changing anything: the answer to "why not?".
-    ///
-    /// # Errors
-    /// As [`Planner::plan_due`].
-    pub async fn preview(&self, ehr: &EhrId, patient: &PatientId) -> Result<PatientPlan, PullError> {
-        let shared = self.shared(ehr).await?;
-        let view = self.store.view(&self.tenant);
-        let rows = view.mirror_of_patient(ehr, patient).await?;
-        let one = std::slice::from_ref(patient);
-        let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
-        let enrolments = view.enrolments_of(ehr, one).await?;
-        let plan = self.plan_one(&shared, patient, &rows, &existing, &enrolments);
-        Ok(PatientPlan { plan, existing })
-    }
-
-    async fn shared(&self, ehr: &EhrId) -> Result<Shared, PullError> {
-        let view: View<'_> = self.store.view(&self.tenant);
-        let mut compiled = Vec::new();
-        for rule in view.live_rules().await? {
-            let id = rule.id.clone();
-            compiled.push(CompiledRule::compile(rule).map_err(|problems| PullError::Rule {
-                rule: id.to_string(),
-                problem: problems.first().map(ToString::to_string).unwrap_or_default(),
-            })?);
-        }
-        let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
-        let organisation = &self.settings.organisation;
-        Ok(Shared {
-            live: compiled.iter().map(|rule| rule.id().clone()).collect(),
-            rules: compiled,
-            facilities: Facilities::read(
-                locations.iter().map(|row| &row.body),
-                &organisation.location_zones,
-                &organisation.name,
-                organisation.zone,
-                self.store.clock().now(),
-            ),
-            covered: view.covered_types(ehr).await?,
-        })
-    }
-
-    fn plan_one(
-        &self,
-        shared: &Shared,
-        id: &PatientId,
-        rows: &[MirrorRow],
-        existing: &[Reminder],
-        enrolments: &[Enrolment],
-    ) -> Plan {
-        let now = self.store.clock().now();
-        let record = rows.iter().find(|row| row.version.key.resource_type == ResourceType::Patient);
-        let patient = record.and_then(|row| fhir::read::patient(&row.body, now).value);
-        let (Some(record), Some(patient)) = (record, patient) else {
-            return gone(shared, existing);
-        };
-        let mut mirror = Mirror::default();
-        let mut appointments: Vec<Appointment> = Vec::new();
-        for row in rows {
-            mirror.add(&row.version, &row.body);
-            if row.version.key.resource_type == ResourceType::Appointment {
-                appointments.extend(fhir::read::appointment(&row.body).value);
-            }
-        }
-        for (kind, at) in &shared.covered {
-            mirror.cover(*kind, *at);
-        }
-        let own: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *id).cloned().collect();
-        let facts = PatientFacts {
-            patient: &patient,
-            patient_value: &record.body,
-            mirror: &mirror,
-            appointments: &appointments,
-            facilities: &shared.facilities,
-            existing,
-            enrolments: &own,
-        };
-        rules::plan(&facts, &shared.rules, now)
-    }
+/// Plans one patient without changing anything: the answer to "why not?".
+///
+/// # Errors
+/// As [`plan_due`].
+pub async fn preview(
+    store: &Store,
+    tenant: &TenantId,
+    ehr: &EhrId,
+    patient: &PatientId,
+    options: &PullOptions,
+) -> Result<Preview, PullError> {
+    let ground = ground(store, tenant, ehr, options).await?;
+    let view = store.view(tenant);
+    let now = store.clock().now();
+    let one = std::slice::from_ref(patient);
+    let rows = view.mirror_of_patient(ehr, patient).await?;
+    let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
+    let enrolments = view.enrolments_of(ehr, one).await?;
+    let plan = match facts_of(patient, &rows, now) {
+        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &existing, &enrolments, now),
+        None => Plan::default(),
+    };
+    Ok(Preview { plan, existing })
 }
 
-/// The Patient is not in the mirror any more: whatever was open ends.
-fn gone(shared: &Shared, existing: &[Reminder]) -> Plan {
-    let ended = existing
-        .iter()
-        .filter(|it| it.state.is_open())
-        .map(|it| rules::Ended { reminder: it.id, reason: Reason::PatientGone })
-        .collect();
-    Plan { rules: shared.live.clone(), ended, ..Plan::default() }
+/// A patient whose record is not there any more gets nothing.
+async fn all_ended(
+    tx: &Tx<'_>,
+    ehr: &EhrId,
+    patient: &PatientId,
+    existing: &[Reminder],
+) -> Result<Changes, StoreError> {
+    let merged = tx.view().survivor(ehr, patient).await? != *patient;
+    let reason = if merged { Reason::PatientReplaced } else { Reason::PatientGone };
+    let open = existing.iter().filter(|reminder| reminder.state.is_open());
+    Ok(Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() })
 }
 
-/// Stores the difference, and an event for each reminder that it touches.
 async fn apply(
     tx: &mut Tx<'_>,
     ehr: &EhrId,
     patient: &PatientId,
     changes: Changes,
-    before: &BTreeMap<ReminderId, &Reminder>,
     events: &mut Vec<Event>,
-) -> Result<(), PullError> {
-    let by = Actor::system("plan");
-    let inserted = tx.insert_reminders(ehr, patient, changes.insert).await?;
-    for it in &inserted {
-        let event = tx.event(by.clone(), EventKind::ReminderPlanned);
-        events.push(about(event, it).with_detail(json!({ "plan": it.plan })));
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    let actor = || Actor::system("pull");
+    counts.planned += changes.insert.len();
+    counts.moved += changes.update.len();
+    counts.ended += changes.cancel.len();
+    for reminder in tx.insert_reminders(ehr, patient, changes.insert).await? {
+        let event = tx.event(actor(), EventKind::ReminderPlanned).about_patient(ehr, patient);
+        let plan = &reminder.plan;
+        events.push(event.about_rule(&plan.rule).about_reminder(reminder.id).with_detail(json!({
+            "step": plan.step, "occasion": plan.occasion.key, "due_at": plan.due_at, "expires_at": plan.expires_at,
+            "rule_version": plan.rule_version, "resource": plan.occasion.resource.to_string(),
+        })));
     }
-    for update in &changes.update {
+    for update in changes.update {
         tx.update_reminder(update.id, &update.plan, update.next_at, update.reopen).await?;
-        if let Some(it) = before.get(&update.id) {
-            let event = tx.event(by.clone(), EventKind::ReminderMoved);
-            let detail = json!({ "before": it.plan, "after": update.plan, "reopened": update.reopen });
-            events.push(about(event, it).with_detail(detail));
-        }
+        let event = tx.event(actor(), EventKind::ReminderMoved).about_patient(ehr, patient);
+        events.push(event.about_rule(&update.plan.rule).about_reminder(update.id).with_detail(json!({
+            "due_at": update.plan.due_at, "expires_at": update.plan.expires_at, "reopened": update.reopen,
+            "rule_version": update.plan.rule_version,
+        })));
     }
     tx.end_reminders(&changes.cancel).await?;
-    for (id, reason) in &changes.cancel {
-        if let Some(it) = before.get(id) {
-            let event = tx.event(by.clone(), EventKind::ReminderCancelled);
-            events.push(about(event, it).with_detail(json!({ "reason": reason })));
-        }
+    for (id, reason) in changes.cancel {
+        let event = tx.event(actor(), EventKind::ReminderCancelled).about_patient(ehr, patient);
+        events.push(event.about_reminder(id).with_detail(json!({"reason": reason})));
     }
     Ok(())
-}
-
-fn about(event: Event, it: &Reminder) -> Event {
-    event.about_patient(&it.ehr, &it.patient).about_rule(&it.plan.rule).about_reminder(it.id)
 }

@@ -96,7 +96,11 @@ fn version(rule: &Rule) -> RuleVersionId {
     // A rule is strings, numbers and maps with string keys: it always serialises.
     let canonical = serde_json::to_vec(&content).unwrap_or_default();
     let hash = digest::digest(&digest::SHA256, &canonical);
-    RuleVersionId::new(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let mut text = String::with_capacity(64);
+    for byte in hash.as_ref() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    RuleVersionId::new(text)
 }
 
 fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<RuleProblem>) -> Option<Conditions> {
@@ -175,8 +179,8 @@ fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<
             && !fhir::prune::is_allowed(kind, &path.elements.join("."))
         {
             problems.push(
-                error(line, format!("\"{path}\" is not kept of a {kind}"))
-                    .suggest(Some("the mirror keeps the least that is needed; use an element that it keeps")),
+                error(line, format!("the mirror does not keep \"{path}\" of {kind}"))
+                    .suggest(Some("it keeps the least that is needed; use an element that it keeps")),
             );
         }
     }

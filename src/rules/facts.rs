@@ -46,10 +46,6 @@ impl<'a> Mirror<'a> {
     pub fn covered_at(&self, resource_type: ResourceType) -> Option<DateTime<Utc>> {
         self.coverage.get(&resource_type).copied()
     }
-
-    pub(super) fn types(&self) -> impl Iterator<Item = (ResourceType, &[Mirrored<'a>])> {
-        self.resources.iter().map(|(kind, resources)| (*kind, resources.as_slice()))
-    }
 }
 
 /// A place of care: how it is called and which clock hangs on its wall.

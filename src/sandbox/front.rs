@@ -132,6 +132,8 @@ fn spoiled(world: &World, request: &Request, mut reply: Reply) -> HttpResponse {
                 | FaultKind::LostReply
         )
     };
+    // The hospital's clock, which may be fast-forwarded: the listener would write the machine's.
+    reply = reply.with("date", http_date(world.clock.now()));
     match world.faults.strike(&request.method, &request.path, after) {
         Some(FaultKind::TruncatedJson) => reply.body.truncate(reply.body.len() / 2),
         Some(FaultKind::WrongContentType { content_type }) => {

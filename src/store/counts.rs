@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-use super::tables::{event, message, mirror, patient, quarantine, reminder, write_back};
+use super::tables::{attempt, event, message, mirror, patient, quarantine, reminder, write_back};
 use super::{StoreError, View};
 use crate::domain::{EhrId, PatientId, ResourceType};
 
@@ -106,6 +106,17 @@ impl View<'_> {
             .all(&self.conn)
             .await?;
         Ok(nested(rows.into_iter()))
+    }
+
+    /// Attempts on a channel that the provider took, whatever became of them later.
+    pub async fn count_taken_attempts(&self, channel: &str) -> Result<u64, StoreError> {
+        Ok(attempt::Entity::find()
+            .filter(attempt::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(attempt::Column::Channel.eq(channel))
+            .filter(attempt::Column::State.is_in(["accepted", "delivered", "read", "failed"]))
+            .filter(attempt::Column::ProviderRef.is_not_null())
+            .count(&self.conn)
+            .await?)
     }
 
     pub async fn count_write_backs(&self, ehr: &EhrId) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -77,6 +77,17 @@ impl Tx<'_> {
     }
 
     /// Keeps what the server granted, so that a missing scope is known without asking again.
+    pub async fn set_ehr_address(&mut self, id: &EhrId, base_url: &str) -> Result<(), StoreError> {
+        ehr::Entity::update_many()
+            .col_expr(ehr::Column::BaseUrl, Expr::value(base_url))
+            .col_expr(ehr::Column::UpdatedAt, Expr::value(self.now()))
+            .filter(ehr::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(ehr::Column::Id.eq(id.as_str()))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     pub async fn set_granted_scopes(&mut self, id: &EhrId, granted: &str) -> Result<(), StoreError> {
         ehr::Entity::update_many()
             .col_expr(ehr::Column::GrantedScopes, Expr::value(granted))

@@ -15,6 +15,8 @@ mod listings;
 mod messages;
 mod mirror;
 mod patients;
+mod pull_runs;
+mod quarantine;
 mod reminders;
 mod rules;
 mod sending;
@@ -43,6 +45,8 @@ pub use listings::{
 pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
+pub use pull_runs::{PullRunRow, Watermark};
+pub use quarantine::{Quarantined, Unusable};
 pub use reminders::Decided;
 pub use sending::{Halt, HaltScope, SendMode, Sending};
 pub use staff::{NewStaff, SIGN_IN_REST, SIGN_IN_TRIES, SignInTry};

@@ -20,11 +20,6 @@ impl Form {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
     }
 
-    /// All fields as they came, without a trim: a signature covers them.
-    pub fn fields(&self) -> &[(String, String)] {
-        &self.0
-    }
-
     /// Whether the form carries this session's token.
     pub fn carries(&self, csrf: &str) -> bool {
         verify_slices_are_equal(self.field(CSRF_FIELD).as_bytes(), csrf.as_bytes()).is_ok()

@@ -8,7 +8,7 @@ use super::pages::{
     demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches,
     today, worklist,
 };
-use super::{health, hooks, jwks};
+use super::{health, machines};
 use crate::domain::Role;
 
 /// Pages about patients: an administrator's work does not need them.
@@ -29,9 +29,9 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/healthz", Machine, health::healthz),
         Declared::get("/readyz", Machine, health::readyz),
         Declared::get("/metrics", Loopback, health::metrics),
-        Declared::get("/ehr/{id}/jwks.json", Machine, jwks::jwks),
-        Declared::post("/hooks/twilio/{secret}/status", Machine, hooks::sms_status),
-        Declared::post("/hooks/twilio/{secret}/inbound", Machine, hooks::sms_inbound),
+        Declared::get("/ehr/{ehr}/jwks.json", Machine, machines::jwks),
+        Declared::post("/hooks/twilio/{secret}/status", Machine, machines::sms_status),
+        Declared::post("/hooks/twilio/{secret}/inbound", Machine, machines::sms_inbound),
         // Sign-in
         Declared::get("/assets/{name}", Anyone, asset),
         Declared::get("/sign-in", Anyone, auth::sign_in_page),

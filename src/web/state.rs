@@ -23,7 +23,7 @@ pub struct WebState {
     /// Set in the demo only: opens sign-in by one click and the pages of the simulated hospital.
     pub demo: Option<Arc<Demo>>,
     pub metrics: Option<RenderMetrics>,
-    /// Takes in what providers report; without it the webhooks do not exist.
+    /// Takes in what providers report; without it their addresses do not exist.
     pub intake: Option<Intake>,
 }
 
@@ -43,7 +43,7 @@ impl Demo {
 }
 
 impl WebState {
-    /// A gateway's pages, without demo, metrics or webhooks.
+    /// A gateway's pages, without demo or metrics.
     pub fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Self {
         Self { store, tenant, settings, demo: None, metrics: None, intake: None }
     }

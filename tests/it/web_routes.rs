@@ -16,7 +16,7 @@ fn expected() -> Vec<(&'static str, &'static str, Access)> {
         ("GET", "/healthz", Access::Machine),
         ("GET", "/readyz", Access::Machine),
         ("GET", "/metrics", Access::Loopback),
-        ("GET", "/ehr/{id}/jwks.json", Access::Machine),
+        ("GET", "/ehr/{ehr}/jwks.json", Access::Machine),
         ("POST", "/hooks/twilio/{secret}/status", Access::Machine),
         ("POST", "/hooks/twilio/{secret}/inbound", Access::Machine),
         ("GET", "/assets/{name}", Access::Anyone),

@@ -15,6 +15,10 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    pub(super) fn has(&self, key: &str) -> bool {
+        find(self, key).is_some()
+    }
+
     pub(super) fn root(table: &'a Spanned<DeTable<'a>>) -> Self {
         Self { entries: table.get_ref(), start: table.span().start }
     }
@@ -108,7 +112,7 @@ impl<'s> Reader<'s> {
             return (Some(line), Vec::new());
         };
         let mut texts = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match self.written(item) {
                 Some(written) => texts.push(written),
                 None => self.wrong_type(key, item, "a text"),
@@ -158,17 +162,13 @@ impl<'s> Reader<'s> {
             self.error(self.line_at(value.span().start), format!("\"{key}\" is empty"), None::<String>);
         }
         let mut tables = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref().as_table() {
                 Some(entries) => tables.push(Table { entries, start: item.span().start }),
                 None => self.wrong_type(key, item, "a table"),
             }
         }
         tables
-    }
-
-    pub(super) fn has(&self, table: &Table<'_>, key: &str) -> bool {
-        find(table, key).is_some()
     }
 
     fn missing(&mut self, table: &Table<'_>, key: &str) {

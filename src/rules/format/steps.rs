@@ -70,7 +70,7 @@ fn booked_within(reader: &mut Reader<'_>, table: &Table<'_>, resource: Option<Re
 
 fn variants(reader: &mut Reader<'_>, table: &Table<'_>, step: usize) -> Vec<Variant> {
     let line = reader.line_of(table);
-    match (reader.has(table, "template"), reader.has(table, "variants")) {
+    match (table.has("template"), table.has("variants")) {
         (true, true) => {
             reader.error(line, "a step has either \"template\" or \"variants\"", None::<String>);
             Vec::new()

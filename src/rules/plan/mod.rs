@@ -64,6 +64,9 @@ pub fn plan(facts: &PatientFacts<'_>, rules: &[CompiledRule], now: DateTime<Utc>
         RulePlan { facts, rule, now, existing, appointments: &appointments, claimed: BTreeSet::new(), plan: &mut plan }
             .run();
     }
+    // The order in which occasions were given out must not show.
+    plan.reminders.sort_by(|a, b| (&a.rule, a.due_at, &a.occasion.key).cmp(&(&b.rule, b.due_at, &b.occasion.key)));
+    plan.not_applicable.sort_by(|a, b| (&a.rule, &a.resource).cmp(&(&b.rule, &b.resource)));
     plan
 }
 

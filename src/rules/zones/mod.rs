@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::domain::{ContactSystem, Patient, PhoneNumber, ZoneCandidate, ZoneSource};
+use crate::fhir::read::Location;
 
 use super::{Facility, Settings};
 
@@ -94,6 +95,25 @@ fn of_address(patient: &Patient, zones: &mut Zones) {
                 zones.add(ZoneSource::Address, &found);
             }
         }
+    }
+}
+
+/// The zone of a place of care, where its address lies in one zone only. A second candidate would make its wall clock
+/// uncertain, so it then has none.
+pub(super) fn of_place(place: &Location) -> Option<Tz> {
+    let country = place.address_country.as_deref().map(str::trim).filter(|it| !it.is_empty());
+    let found = match country {
+        Some(country) if countries::is_canada(country) => {
+            countries::of_province(place.address_state.as_deref()?)?.to_vec()
+        }
+        Some(country) if !countries::is_united_states(country) => {
+            countries::by_name(country).or_else(|| states::of_territory(country))?.to_vec()
+        }
+        _ => states::zones_of(place.address_state.as_deref()?.trim(), place.address_postal_code.as_deref())?,
+    };
+    match found.as_slice() {
+        [only] => Some(*only),
+        _ => None,
     }
 }
 

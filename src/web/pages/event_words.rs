@@ -66,6 +66,7 @@ pub fn who_text(actor: &str) -> String {
 pub const fn what(kind: EventKind) -> &'static str {
     match kind {
         EventKind::EhrAdded => "EHR connection added",
+        EventKind::EhrMoved => "An EHR connection was given another address",
         EventKind::EhrKeyCreated => "Key for the EHR made",
         EventKind::EhrKeyRetired => "Key for the EHR retired",
         EventKind::TokenGranted => "The EHR granted access",

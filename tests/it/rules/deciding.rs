@@ -158,7 +158,7 @@ fn nobody_is_contacted_who_must_not_be() {
             "restricted record",
             |w| {
                 w.patient["meta"]["security"] =
-                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R" }])
+                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R" }]);
             },
             "release sms neutral en Neutral",
         ),
@@ -166,7 +166,7 @@ fn nobody_is_contacted_who_must_not_be() {
             "restricted appointment",
             |w| {
                 w.resources[0]["meta"]["security"] =
-                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY" }])
+                    json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY" }]);
             },
             "release sms neutral en Neutral",
         ),
@@ -183,7 +183,7 @@ fn nobody_is_contacted_who_must_not_be() {
             "denied",
             |w| {
                 w.consents =
-                    vec![ConsentDirective { permit: false, purpose: None, channel: Some(Channel::Sms), source: None }]
+                    vec![ConsentDirective { permit: false, purpose: None, channel: Some(Channel::Sms), source: None }];
             },
             "release email unconfirmed en Limited",
         ),

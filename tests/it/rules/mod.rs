@@ -2,5 +2,7 @@
 
 mod deciding;
 mod fixtures;
+mod format;
+mod histories;
 mod planning;
 mod starter;

@@ -274,3 +274,64 @@ fn a_condition_that_fails_on_one_patient_is_told_and_stops_nobody_else() {
     assert_eq!(plan.not_applicable[0].reason, Reason::ConditionFailed);
     assert!(plan.not_applicable[0].words.is_some());
 }
+
+#[test]
+fn of_several_overdue_steps_only_the_latest_is_planned_and_what_waited_is_superseded() {
+    let mut rule = starter("appointment-reminder").rule().clone();
+    rule.steps[0].expires = rule.steps[1].expires.clone();
+    let rules = [beckon::rules::CompiledRule::compile(rule).unwrap()];
+    let mut world = World::new(ana(), vec![booked("a", START)]);
+    let late = world.plan(&rules, at("2026-06-09T16:00:00Z"));
+    assert_eq!(steps(&late), ["one-day-before 06-09T15:00"]);
+    assert_eq!(reasons(&late), ["three-days-before: superseded"]);
+
+    // The earlier one was planned in time and waited; the later one takes its place.
+    world.replan(&rules, at("2026-06-01T00:00:00Z"));
+    let waiting = world.reminders.iter_mut().find(|it| it.plan.step.as_str() == "three-days-before").unwrap();
+    waiting.state = ReminderState::Waiting;
+    world.replan(&rules, at("2026-06-09T16:00:00Z"));
+    let states: Vec<_> = world.reminders.iter().map(|it| (it.state, it.reason)).collect();
+    assert_eq!(states, [(ReminderState::Cancelled, Some(Reason::Superseded)), (ReminderState::Planned, None)]);
+}
+
+#[test]
+fn what_was_released_withheld_or_expired_is_never_touched_again() {
+    let rules = [starter("appointment-reminder")];
+    for state in [ReminderState::Released, ReminderState::Withheld, ReminderState::Expired] {
+        let mut world = World::new(ana(), vec![booked("a", START)]);
+        world.replan(&rules, at("2026-06-01T00:00:00Z"));
+        for reminder in &mut world.reminders {
+            reminder.state = state;
+        }
+        for resource in [
+            booked("a", "2026-06-10T15:20:00Z"),
+            appointment("a", "cancelled", START, BOOKED, "needs-action"),
+            booked("a", START),
+        ] {
+            world.resources = vec![resource];
+            let (_, changes) = world.replan(&rules, at("2026-06-02T00:00:00Z"));
+            assert!(changes.is_empty(), "{state:?}: {changes:?}");
+        }
+    }
+}
+
+#[test]
+fn two_appointments_in_place_of_one_do_not_share_its_occasion() {
+    let rules = [starter("appointment-reminder")];
+    let mut world = World::new(ana(), vec![booked("a", START)]);
+    world.replan(&rules, at("2026-06-01T00:00:00Z"));
+    let cancelled = appointment("a", "cancelled", START, BOOKED, "needs-action");
+    world.resources = vec![cancelled, booked("b", START), booked("c", START)];
+    let (plan, changes) = world.replan(&rules, at("2026-06-02T00:00:00Z"));
+    assert_eq!(plan.reminders.len(), 4);
+    assert_eq!(changes.insert.len(), 2);
+    let keys: std::collections::BTreeSet<_> = plan.reminders.iter().map(|it| &it.occasion.key).collect();
+    assert_eq!(keys.len(), 2);
+    // The first one stands again: it must not take over what went to another.
+    world.resources[0] = booked("a", START);
+    let (plan, _) = world.replan(&rules, at("2026-06-03T00:00:00Z"));
+    let keys: std::collections::BTreeSet<_> = plan.reminders.iter().map(|it| &it.occasion.key).collect();
+    assert_eq!((plan.reminders.len(), keys.len()), (6, 3));
+    let (_, changes) = world.replan(&rules, at("2026-06-03T00:00:00Z"));
+    assert!(changes.is_empty());
+}

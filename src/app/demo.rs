@@ -1,0 +1,297 @@
+//! The demo: a simulated hospital and a real gateway beside it, in one process, on one SQLite file. The gateway knows
+//! nothing of the hospital but its addresses, exactly as it would of a real one.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+
+use super::{AppError, Gateway, accounts, open_store};
+use crate::clock::{Clock, Entropy as _, ManualClock, SystemClock, SystemEntropy};
+use crate::config::{self, Settings};
+use crate::domain::{Actor, EhrId, TenantId};
+use crate::ehr::connect::{self, ConnectError};
+use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
+use crate::ehr::scopes::ScopeSet;
+use crate::pull::{self, Mode, PullOptions};
+use crate::sandbox::{Hospital, HospitalOptions, JwksSource};
+use crate::store::SendMode;
+use crate::web::{self, Demo, WebState};
+
+/// How many patients, where, and how the clock runs.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    pub patients: u32,
+    pub seed: u64,
+    /// Keeps database and key; a later demo in the same folder goes on from there.
+    pub folder: PathBuf,
+    pub listen: IpAddr,
+    /// Port of the pages; 0 lets the system choose.
+    pub port: u16,
+}
+
+/// A hospital and a gateway that know each other.
+pub struct DemoHouse {
+    pub hospital: Hospital,
+    pub gateway: Gateway,
+    pub address: SocketAddr,
+    listener: TcpListener,
+    ehr: EhrId,
+}
+
+/// The id of the one EHR connection of the demo.
+const EHR: &str = "demo";
+const CLIENT: &str = "beckon-demo";
+
+impl DemoHouse {
+    /// Builds both on `clock`.
+    pub async fn build(options: &DemoOptions, clock: Arc<dyn Clock>, patients_reply: bool) -> Result<Self, AppError> {
+        let mut hospital_options = HospitalOptions::new(clock.clone());
+        hospital_options.patients = options.patients;
+        hospital_options.seed = options.seed;
+        hospital_options.listen = options.listen;
+        hospital_options.script = true;
+        hospital_options.patients_reply = patients_reply;
+        let hospital = Hospital::start(hospital_options).await?;
+        let listener = TcpListener::bind((options.listen, options.port)).map_err(AppError::Listen)?;
+        let address = listener.local_addr().map_err(AppError::Listen)?;
+        let settings = Arc::new(settings(options, &hospital, address)?);
+        let store = open_store(&settings, clock, Arc::new(SystemEntropy)).await?;
+        let tenant = TenantId::main();
+        store.add_tenant(&tenant, &settings.organisation.name).await?;
+        let gateway = Gateway::new(store, tenant, settings).await?;
+        let ehr = EhrId::new(EHR);
+        connect_ehr(&gateway, &hospital, &ehr).await?;
+        if let Some(sms) = &gateway.settings.sms {
+            hospital.set_inbound_url(&sms.inbound_url(&gateway.settings.server));
+        }
+        let mut tx = gateway.store.write(&gateway.tenant).await?;
+        if tx.view().sending().await?.mode == SendMode::Off {
+            // Everything that the demo reaches is simulated.
+            tx.set_send_mode(SendMode::Live, &Actor::system("demo")).await?;
+        }
+        tx.commit().await?;
+        Ok(Self { hospital, gateway, address, listener, ehr })
+    }
+
+    fn web_state(&self) -> Result<WebState, AppError> {
+        let mut state = self.gateway.web_state();
+        let http = reqwest::Client::builder()
+            .timeout(std::time::Duration::from_secs(10))
+            .build()
+            .map_err(|error| AppError::Web(error.to_string()))?;
+        state.demo = Some(Arc::new(Demo { admin_url: self.hospital.admin_url(), http }));
+        Ok(state)
+    }
+
+    /// Runs on the machine's clock until `stop`: what a visitor sees.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
+        let state = self.web_state()?;
+        web::auth::prepare_demo_accounts(&state).await.map_err(|error| AppError::Web(error.to_string()))?;
+        let hospital = Arc::new(self.hospital);
+        let ticking = Arc::clone(&hospital);
+        let clock = Arc::clone(self.gateway.store.clock());
+        let ticks = tokio::spawn(async move {
+            loop {
+                ticking.advance_to(clock.now()).await;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        });
+        let done = self.gateway.run(Some((state, self.listener)), true, stop).await;
+        ticks.abort();
+        done
+    }
+
+    /// Runs the whole loop with the clock moved forward, then counts. `tell` hears of each day that passed.
+    pub async fn run_days(
+        self,
+        clock: &ManualClock,
+        days: i64,
+        tell: &dyn Fn(i64),
+    ) -> Result<accounts::Accounts, AppError> {
+        let server = web::serve(self.web_state()?, self.listener.try_clone().map_err(AppError::Listen)?, 1)
+            .map_err(|error| AppError::Web(error.to_string()))?;
+        let handle = server.handle();
+        tokio::spawn(server);
+        let begin = clock.now();
+        let end = begin + TimeDelta::days(days);
+        let mut told = 0;
+        while clock.now() < end {
+            self.settle().await?;
+            let next = self.next_moment(clock.now(), end).await?;
+            clock.set(next);
+            let day = (clock.now() - begin).num_days();
+            if day > told {
+                told = day;
+                tell(day);
+            }
+        }
+        self.settle().await?;
+        let mut counted =
+            accounts::of_ehr(&self.gateway.store, &self.gateway.tenant, &self.gateway.settings, &self.ehr).await?;
+        self.hold_against_the_hospital(&mut counted).await?;
+        handle.stop(false).await;
+        self.hospital.stop().await;
+        Ok(counted)
+    }
+
+    /// Everything that can happen at this instant: the hospital's day, a pull, plans, messages, answers, write-back.
+    async fn settle(&self) -> Result<(), AppError> {
+        let now = self.gateway.store.clock().now();
+        let client = self.gateway.clients.get(&self.ehr).await?;
+        let options = PullOptions::new(&self.gateway.settings, Mode::Increment, "demo");
+        self.hospital.advance_to(now).await;
+        pull::run(&self.gateway.store, &client, &options, &|_| {}).await?;
+        loop {
+            while !self.gateway.outbox.turn().await?.is_idle() {}
+            // Callbacks and replies come back through the gateway's own web server.
+            let came = self.hospital.advance_to(now).await;
+            pull::plan_due(&self.gateway.store, &self.gateway.tenant, &self.ehr, &options, &|_| {}).await?;
+            if came.callbacks + came.replies == 0 && self.gateway.outbox.turn().await?.is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When something can happen next: what the outbox waits for, at the latest the next full hour's pull.
+    async fn next_moment(&self, now: DateTime<Utc>, end: DateTime<Utc>) -> Result<DateTime<Utc>, AppError> {
+        let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now) + TimeDelta::hours(1);
+        let soonest = now + TimeDelta::seconds(5);
+        let next = self.gateway.outbox.next_at().await?.map_or(hour, |at| at.clamp(soonest, hour));
+        Ok(next.min(end))
+    }
+
+    /// What the gateway says must be what the hospital, the phone and the mailbox saw.
+    async fn hold_against_the_hospital(&self, counted: &mut accounts::Accounts) -> Result<(), AppError> {
+        let view = self.gateway.store.view(&self.gateway.tenant);
+        for kind in [crate::domain::ResourceType::Patient, crate::domain::ResourceType::Appointment] {
+            let at_ehr: Vec<String> = self
+                .hospital
+                .resources(kind.as_str())
+                .iter()
+                .filter_map(|resource| resource["id"].as_str().map(str::to_owned))
+                .collect();
+            let mirrored = view.mirrored_ids(&self.ehr, kind).await?;
+            let set_aside = view.quarantined_ids(&self.ehr, kind).await?;
+            for id in &at_ehr {
+                if !mirrored.contains(id) && !set_aside.contains(id) {
+                    counted.unexplained.push(format!("{kind}/{id} is at the EHR, and neither mirrored nor set aside"));
+                }
+            }
+            for id in mirrored.iter().filter(|id| !at_ehr.contains(id)) {
+                counted.unexplained.push(format!("{kind}/{id} is mirrored, and not at the EHR any more"));
+            }
+        }
+        let texts = self.hospital.texts();
+        let ours = texts.iter().filter(|text| text.direction == "outbound-api").count() as u64;
+        let accepted = view.count_taken_attempts("sms").await?;
+        if ours != accepted {
+            counted.unexplained.push(format!("the phone company took {ours} texts, the gateway knows of {accepted}"));
+        }
+        let mails = self.hospital.mails().len() as u64;
+        let handed = view.count_taken_attempts("email").await?;
+        if mails != handed {
+            counted.unexplained.push(format!("the mailbox took {mails} mails, the gateway knows of {handed}"));
+        }
+        let written = self.hospital.communications().len() as u64;
+        if written != counted.written() {
+            let known = counted.written();
+            counted.unexplained.push(format!("the EHR has {written} Communications, the ledger {known}"));
+        }
+        Ok(())
+    }
+}
+
+async fn connect_ehr(gateway: &Gateway, hospital: &Hospital, ehr: &EhrId) -> Result<(), AppError> {
+    let base_url = BaseUrl::parse(&hospital.fhir_base()).map_err(ConnectError::from)?;
+    let jwks = format!("{}/ehr/{ehr}/jwks.json", gateway.settings.server.public_url);
+    hospital.register_client(CLIENT, JwksSource::Url(jwks), EhrConnection::DEFAULT_SCOPES);
+    if connect::load(&gateway.store, &gateway.tenant, ehr).await.is_ok() {
+        // The simulated hospital listens somewhere else each time.
+        return Ok(connect::move_to(&gateway.store, &gateway.tenant, ehr, &base_url, Actor::system("demo")).await?);
+    }
+    let scopes = ScopeSet::for_backend(EhrConnection::DEFAULT_SCOPES);
+    let connection = EhrConnection {
+        tenant: gateway.tenant.clone(),
+        id: ehr.clone(),
+        base_url,
+        vendor: Vendor::Hapi,
+        client_id: CLIENT.to_owned(),
+        scopes: scopes.map_err(|error| AppError::DemoSettings(error.to_string()))?,
+        settings: EhrSettings::default(),
+    };
+    connect::add(&gateway.store, &connection, Actor::system("demo")).await?;
+    Ok(())
+}
+
+/// The settings of a gateway whose providers are simulated.
+fn settings(options: &DemoOptions, hospital: &Hospital, address: SocketAddr) -> Result<Settings, AppError> {
+    let file = |what: &str| {
+        let what = what.to_owned();
+        move |error| AppError::File { what, error }
+    };
+    std::fs::create_dir_all(&options.folder).map_err(file("the demo's folder"))?;
+    let ca = options.folder.join("mailbox-ca.pem");
+    std::fs::write(&ca, hospital.smtp_ca_pem()).map_err(file("the mailbox's certificate"))?;
+    let key = root_key(&options.folder).map_err(file("the demo's root key"))?;
+    let database = options.folder.join("beckon.sqlite");
+    let text = format!(
+        r#"
+[server]
+listen = "{address}"
+public_url = "http://{address}"
+[database]
+url = "sqlite://{database}"
+[seal]
+root_key_file = "{key}"
+[organisation]
+name = "Willow Creek Clinic"
+phone = "+1 512 555 0199"
+[send]
+flood_floor = 10000
+[smtp]
+host = "{smtp_host}"
+port = {smtp_port}
+from = "reminders@willow-creek.example"
+from_name = "Willow Creek Clinic"
+ca_file = "{ca}"
+[sms]
+base_url = "{phone}"
+account_sid = "{sid}"
+secret = "{token}"
+from = "{from}"
+hook_secret = "{hook}"
+[rules]
+live = ["appointment-reminder", "no-show-follow-up", "diabetes-check-up"]
+"#,
+        database = database.display(),
+        key = key.display(),
+        ca = ca.display(),
+        smtp_host = hospital.smtp_host(),
+        smtp_port = hospital.smtp_port(),
+        phone = hospital.phone_base(),
+        sid = hospital.account_sid(),
+        token = hospital.auth_token(),
+        from = hospital.sender_number(),
+        hook = SystemEntropy.token(),
+    );
+    config::load_text(&text).map_err(|error| AppError::DemoSettings(error.to_string()))
+}
+
+/// The root key of the demo's folder, made when the folder is new.
+fn root_key(folder: &Path) -> std::io::Result<PathBuf> {
+    use base64::Engine as _;
+    let path = folder.join("root-key");
+    if !path.exists() {
+        let mut key = [0_u8; 32];
+        SystemEntropy.fill(&mut key);
+        std::fs::write(&path, base64::engine::general_purpose::STANDARD.encode(key))?;
+    }
+    Ok(path)
+}
+
+/// The machine's clock, for the demo that a visitor watches.
+pub fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}

@@ -1,0 +1,118 @@
+//! `beckon demo`
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use super::{Failure, output};
+use crate::app::accounts::Accounts;
+use crate::app::demo::{DemoHouse, DemoOptions, system_clock};
+use crate::clock::{Clock as _, ManualClock};
+use crate::config::{Log, LogFormat};
+
+/// Days that `--once` lets pass.
+const DAYS: i64 = 14;
+
+/// Examples: beckon demo          beckon demo --once --json          beckon demo --folder ./demo --patients 500
+#[derive(Debug, Parser)]
+pub(super) struct Args {
+    /// How many patients the simulated hospital has.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    patients: u32,
+    /// The same seed makes the same patients.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Keep the database here; without it a temporary folder is used.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// The address to listen on; nobody else reaches the default.
+    #[arg(long, default_value = "127.0.0.1")]
+    listen: IpAddr,
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Run the whole loop without pages, with the clock moved forward 14 days, print counts and end.
+    #[arg(long)]
+    once: bool,
+    #[arg(long, requires = "once")]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    crate::telemetry::init(&Log { format: LogFormat::Text, filter: "warn".to_owned() });
+    let temporary = std::env::temp_dir().join(format!("beckon-demo-{}", std::process::id()));
+    let is_temporary = args.folder.is_none();
+    let folder = args.folder.clone().unwrap_or_else(|| temporary.clone());
+    let port = if args.once { 0 } else { args.port };
+    let options = DemoOptions { patients: args.patients, seed: args.seed, folder, listen: args.listen, port };
+    let result = if args.once { once(&args, &options).await } else { interactive(&options).await };
+    if is_temporary {
+        // What cannot be removed now goes with the machine's temporary files.
+        let _left_behind = std::fs::remove_dir_all(&temporary);
+    }
+    result
+}
+
+async fn interactive(options: &DemoOptions) -> Result<(), Failure> {
+    let house = DemoHouse::build(options, system_clock(), false).await.map_err(Failure::remote)?;
+    println!("Beckon's demo runs. Nothing leaves this machine; everybody you see is invented.");
+    println!("  pages         http://{}/", house.address);
+    println!("  the EHR       {}", house.hospital.fhir_base());
+    println!("  the phone     {}", house.hospital.phone_base());
+    println!("  the mailbox   {}:{} (SMTP)", house.hospital.smtp_host(), house.hospital.smtp_port());
+    println!("  the data      {}", options.folder.display());
+    println!("Stop with Ctrl-C.");
+    let stop = async {
+        // Without a signal handler the process ends by the signal itself.
+        let _signal = tokio::signal::ctrl_c().await;
+    };
+    house.run(stop).await.map_err(Failure::remote)
+}
+
+async fn once(args: &Args, options: &DemoOptions) -> Result<(), Failure> {
+    let clock = Arc::new(ManualClock::at(system_clock().now()));
+    let house = DemoHouse::build(options, clock.clone(), true).await.map_err(Failure::remote)?;
+    let bar = if args.json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new(DAYS as u64) };
+    let accounts = house.run_days(&clock, DAYS, &|day| bar.set_position(day as u64)).await.map_err(Failure::remote)?;
+    bar.finish_and_clear();
+    if args.json {
+        output::json(&accounts)?;
+    } else {
+        print_accounts(&accounts);
+    }
+    if accounts.unexplained.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Problem(format!("{} things cannot be explained", accounts.unexplained.len())))
+    }
+}
+
+fn print_accounts(accounts: &Accounts) {
+    println!(
+        "{} patients, {} appointments, {} resources set aside",
+        accounts.patients, accounts.appointments, accounts.quarantined
+    );
+    let mut rows = Vec::new();
+    for (state, by_reason) in &accounts.reminders {
+        for (reason, count) in by_reason {
+            rows.push(vec!["reminder".to_owned(), state.clone(), reason.clone(), count.to_string()]);
+        }
+    }
+    for (channel, by_state) in &accounts.messages {
+        for (state, count) in by_state {
+            rows.push(vec!["message".to_owned(), state.clone(), channel.clone(), count.to_string()]);
+        }
+    }
+    for (meaning, count) in &accounts.replies {
+        rows.push(vec!["reply".to_owned(), meaning.clone(), String::new(), count.to_string()]);
+    }
+    for (state, count) in &accounts.write_backs {
+        rows.push(vec!["written back".to_owned(), state.clone(), String::new(), count.to_string()]);
+    }
+    output::table(&["WHAT", "STATE", "REASON OR CHANNEL", "COUNT"], &rows, "Nothing happened.");
+    println!("{} events in the history; {} unexplained", accounts.events, accounts.unexplained.len());
+    for line in &accounts.unexplained {
+        println!("  {line}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What a full listing did not bring: each is asked for by id before it counts as gone, because a listing may lack a
+//! resource for many reasons, and a wrong absence cancels a reminder.
+
+use crate::domain::{Patient, PatientId, PatientStatus, ResourceKey, ResourceType};
+use crate::ehr::error::EhrError;
+use crate::ehr::read::Read;
+use crate::fhir::read;
+use crate::store::StoreError;
+
+use super::page::Run;
+use super::report::TypeReport;
+
+/// Resources asked for between two writes.
+const CHUNK: u64 = 200;
+
+impl Run<'_> {
+    /// Reads every resource of a type that this run has not seen. Answers the first read that failed: then some are
+    /// still open, and stay as they are.
+    pub async fn confirm_unseen(
+        &self,
+        kind: ResourceType,
+        report: &mut TypeReport,
+    ) -> Result<Option<EhrError>, StoreError> {
+        let connection = self.client.connection();
+        let mut after = String::new();
+        let mut failed = None;
+        loop {
+            let view = self.store.view(&connection.tenant);
+            let keys = view.mirror_not_seen_in(&connection.id, kind, self.id, &after, CHUNK).await?;
+            let Some(last) = keys.last() else { return Ok(failed) };
+            after.clone_from(&last.id);
+            let (mut gone, mut found) = (Vec::new(), Vec::new());
+            for (key, answer) in self.read_all(&keys).await {
+                match answer {
+                    Ok(Read::Found(it)) => found.push(it.resource),
+                    Ok(Read::Gone { .. }) => gone.push(key),
+                    Ok(Read::Moved(survivor)) => {
+                        self.merged(&key, &survivor).await?;
+                        gone.push(key);
+                    }
+                    Ok(Read::NotModified) => {}
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if !found.is_empty() {
+                self.keep(kind, &found, report).await?;
+            }
+            self.forget(kind, &gone, report).await?;
+        }
+    }
+
+    /// Marks resources as gone and lets their patients be planned anew.
+    async fn forget(
+        &self,
+        kind: ResourceType,
+        gone: &[ResourceKey],
+        report: &mut TypeReport,
+    ) -> Result<(), StoreError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let connection = self.client.connection();
+        let mut tx = self.store.write(&connection.tenant).await?;
+        let patients = tx.mark_deleted(&connection.id, gone).await?;
+        let now = tx.now();
+        tx.replan_patients(&connection.id, &patients, now).await?;
+        let ids: Vec<&str> = gone.iter().map(|key| key.id.as_str()).collect();
+        tx.resolve_quarantine(&connection.id, kind.as_str(), &ids).await?;
+        tx.commit().await?;
+        report.gone += gone.len();
+        Ok(())
+    }
+
+    /// Records that a patient's record was merged into another, which is read if it is new to us.
+    async fn merged(&self, key: &ResourceKey, survivor: &ResourceKey) -> Result<(), StoreError> {
+        if key.resource_type != ResourceType::Patient {
+            return Ok(());
+        }
+        let connection = self.client.connection();
+        let view = self.store.view(&connection.tenant);
+        let row = view.mirror_resource(&connection.id, key).await?;
+        let facts = row.and_then(|row| read::patient(&row.body, self.store.clock().now()).value);
+        if let Some(facts) = facts {
+            let replaced = Patient { status: PatientStatus::ReplacedBy(PatientId::new(&*survivor.id)), ..facts };
+            let mut tx = self.store.write(&connection.tenant).await?;
+            tx.upsert_patients(&connection.id, &[&replaced], &self.options.region).await?;
+            tx.commit().await?;
+        }
+        if view.mirror_resource(&connection.id, survivor).await?.is_none()
+            && let Ok(Read::Found(found)) = self.client.read(survivor, None).await
+        {
+            self.keep(ResourceType::Patient, &[found.resource], &mut TypeReport::default()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! One resource as it came: into the mirror with its facts, or into quarantine with its reason. Pure.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::domain::{Issue, Patient, PatientId, ResourceType, ResourceVersion};
+use crate::fhir::{hash, prune, read};
+use crate::store::{MirrorRow, Unusable};
+
+/// A page of resources, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    pub rows: Vec<MirrorRow>,
+    /// Facts of the Patients among the rows.
+    pub patients: Vec<Patient>,
+    /// Locations that the Appointments among the rows name.
+    pub locations: Vec<String>,
+    pub unusable: Vec<Unusable>,
+}
+
+impl Intake {
+    /// Sorts what a server gave as `kind`.
+    pub fn of(resources: &[Value], kind: ResourceType, now: DateTime<Utc>) -> Self {
+        let mut intake = Self::default();
+        for resource in resources {
+            if let Err(issue) = intake.take(resource, kind, now) {
+                intake.unusable.push(unusable(resource, kind, issue));
+            }
+        }
+        intake
+    }
+
+    fn take(&mut self, resource: &Value, kind: ResourceType, now: DateTime<Utc>) -> Result<(), Issue> {
+        let version = read::version_of(resource).filter(|version| version.key.resource_type == kind);
+        let version = version.ok_or_else(|| fatal(kind.as_str(), format!("is not a {kind} with an id")))?;
+        let mut row = Row { version, patient: None, status: None, starts_at: None };
+        match kind {
+            ResourceType::Patient => {
+                let patient = usable(read::patient(resource, now))?;
+                row.patient = Some(patient.id.clone());
+                self.patients.push(patient);
+            }
+            ResourceType::Appointment => {
+                let appointment = usable(read::appointment(resource))?;
+                self.locations.extend(appointment.locations().map(str::to_owned));
+                let mut patients = appointment.patients();
+                row.patient = patients.next();
+                row.status = Some(appointment.status.as_str().to_owned());
+                row.starts_at = appointment.start;
+                if patients.next().is_some() {
+                    // The mirror knows one patient a resource: the first is served, and a person sees that there are
+                    // more.
+                    let issue = fatal("Appointment.participant", "names several patients; only the first is reminded");
+                    self.unusable.push(unusable(resource, kind, issue));
+                }
+            }
+            ResourceType::Condition => row.patient = Some(usable(read::condition(resource))?.subject),
+            ResourceType::Location => _ = usable(read::location(resource, now))?,
+            ResourceType::Group | ResourceType::Organization | ResourceType::Practitioner => {}
+            other => {
+                let subject = read::subject_of(resource);
+                row.patient = Some(subject.ok_or_else(|| fatal(other.as_str(), "names no patient of this server"))?);
+            }
+        }
+        let body = prune::prune(resource);
+        self.rows.push(MirrorRow {
+            hash: hash::content_hash(&body),
+            version: row.version,
+            patient: row.patient,
+            body,
+            status: row.status,
+            starts_at: row.starts_at,
+        });
+        Ok(())
+    }
+
+    /// Patients that the rows are about, each once.
+    pub fn subjects(&self) -> Vec<PatientId> {
+        let mut subjects: Vec<PatientId> = self.rows.iter().filter_map(|row| row.patient.clone()).collect();
+        subjects.sort();
+        subjects.dedup();
+        subjects
+    }
+}
+
+struct Row {
+    version: ResourceVersion,
+    patient: Option<PatientId>,
+    status: Option<String>,
+    starts_at: Option<DateTime<Utc>>,
+}
+
+fn usable<T>(read: read::Read<T>) -> Result<T, Issue> {
+    let why = read.fatal().cloned();
+    read.value.ok_or_else(|| why.unwrap_or_else(|| fatal("$this", "cannot be read")))
+}
+
+fn fatal(path: &str, reason: impl Into<String>) -> Issue {
+    Issue { path: path.to_owned(), reason: reason.into(), fatal: true }
+}
+
+/// Names a resource as well as it can be named; a server's odd words are cut to what a column and a page can show.
+fn unusable(resource: &Value, kind: ResourceType, issue: Issue) -> Unusable {
+    let word = |key: &str| {
+        let text = resource[key].as_str().unwrap_or_default();
+        let plain = text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+        Some(text.to_owned()).filter(|text| plain && !text.is_empty())
+    };
+    Unusable {
+        resource_type: word("resourceType").unwrap_or_else(|| kind.to_string()),
+        resource_id: word("id").unwrap_or_else(|| "(none)".to_owned()),
+        path: issue.path,
+        reason: issue.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-02T18:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn one_bad_resource_does_not_cost_the_others() {
+        let page = [
+            json!({"resourceType": "Appointment", "id": "good", "status": "booked", "start": "2026-03-05T15:00:00Z",
+                "end": "2026-03-05T15:30:00Z", "participant": [
+                    {"actor": {"reference": "Patient/ada"}, "status": "accepted"},
+                    {"actor": {"reference": "Location/l"}, "status": "accepted"}]}),
+            json!({"resourceType": "Appointment", "id": "nobody", "status": "booked", "start": "2026-03-05T15:00:00Z"}),
+            json!({"resourceType": "Patient", "id": "stray"}),
+            json!({"resourceType": "Appointment"}),
+            json!("no resource at all"),
+        ];
+        let intake = Intake::of(&page, ResourceType::Appointment, now());
+        assert_eq!(intake.rows.len(), 1);
+        assert_eq!(intake.rows[0].patient, Some(PatientId::new("ada")));
+        assert_eq!(intake.rows[0].status.as_deref(), Some("booked"));
+        assert!(intake.rows[0].starts_at.is_some());
+        assert_eq!(intake.locations, ["l"]);
+        let named: Vec<(&str, &str)> =
+            intake.unusable.iter().map(|it| (it.resource_type.as_str(), it.resource_id.as_str())).collect();
+        assert_eq!(
+            named,
+            [("Appointment", "nobody"), ("Patient", "stray"), ("Appointment", "(none)"), ("Appointment", "(none)")]
+        );
+        assert!(intake.unusable.iter().all(|it| !it.path.is_empty() && !it.reason.is_empty()));
+    }
+
+    #[test]
+    fn a_resource_without_a_patient_of_this_server_is_not_taken() {
+        let page = [
+            json!({"resourceType": "Observation", "id": "a", "subject": {"reference": "Patient/ada"}}),
+            json!({"resourceType": "Observation", "id": "b", "subject": {"reference": "https://else.example/Patient/ada"}}),
+            json!({"resourceType": "Observation", "id": "c"}),
+        ];
+        let intake = Intake::of(&page, ResourceType::Observation, now());
+        assert_eq!((intake.rows.len(), intake.unusable.len()), (1, 2));
+        assert_eq!(intake.subjects(), [PatientId::new("ada")]);
+    }
+}

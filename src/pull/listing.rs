@@ -1,0 +1,239 @@
+//! One type, from the first page to the last: increment where the server can tell what changed, else everything.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::domain::{PatientId, ResourceKey, ResourceType};
+use crate::ehr::error::EhrError;
+use crate::ehr::plan::{Ask, Changes, PlanSource};
+use crate::ehr::search::{Page, Search};
+use crate::fhir::read;
+use crate::store::{StoreError, Watermark};
+
+use super::options::Mode;
+use super::page::Run;
+use super::report::{Progress, TypeReport};
+
+/// How often a search may start again because the server forgot its pages.
+const RESTARTS: u32 = 2;
+
+/// The server took `_lastUpdated` and did not act on it: no increment is believed any more.
+const DISTRUSTED: &str = "distrusted";
+
+/// Why a type could not be read to its end.
+enum Stop {
+    Ehr(EhrError),
+    Store(StoreError),
+}
+
+impl From<EhrError> for Stop {
+    fn from(error: EhrError) -> Self {
+        Self::Ehr(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What a search brought besides resources.
+#[derive(Default)]
+struct Seen {
+    /// The server's clock when the first page was made: what changed later is in the next increment.
+    server_now: Option<DateTime<Utc>>,
+    newest: Option<DateTime<Utc>>,
+    /// The server gave what it was not asked for.
+    ignored_window: bool,
+}
+
+impl Run<'_> {
+    /// Pulls one type. What fails at the EHR is told in the report; only a store that refuses ends the run.
+    pub async fn pull_type(
+        &self,
+        kind: ResourceType,
+        mark: Option<&Watermark>,
+        asked: &mut HashSet<ResourceKey>,
+    ) -> Result<TypeReport, StoreError> {
+        let mut report = TypeReport::default();
+        let ask = self.plan.of(kind).map_or(Ask::NotOffered, |plan| plan.ask.value);
+        let result = match ask {
+            Ask::WholeType => self.whole_type(kind, mark, asked, &mut report).await,
+            Ask::ByPatient => self.by_patient(kind, mark, asked, &mut report).await,
+            Ask::ById => self.by_id(kind, mark, &mut report).await,
+            Ask::ByLocationDay => {
+                report.error = Some("searching by location and day is not offered yet; override the plan".to_owned());
+                Ok(())
+            }
+            Ask::NotOffered => {
+                report.error = Some("the server does not offer this type".to_owned());
+                Ok(())
+            }
+        };
+        match result {
+            Ok(()) => report.complete = report.error.is_none(),
+            Err(Stop::Ehr(error)) => report.error = Some(error.to_string()),
+            Err(Stop::Store(error)) => return Err(error),
+        }
+        Ok(report)
+    }
+
+    async fn whole_type(
+        &self,
+        kind: ResourceType,
+        mark: Option<&Watermark>,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<(), Stop> {
+        let from = self.window(kind, mark);
+        report.how = if from.is_some() { "increment" } else { "everything" };
+        self.began(kind, report);
+        let mut restarts = 0;
+        let seen = loop {
+            let mut search = Search::new(kind);
+            if let Some(from) = from {
+                search = search.with("_lastUpdated", format!("ge{}", from.format("%Y-%m-%dT%H:%M:%SZ")));
+            }
+            match self.pages(kind, search, from, asked, report).await {
+                Err(Stop::Ehr(EhrError::PagingExpired { .. })) if restarts < RESTARTS => restarts += 1,
+                other => break other?,
+            }
+        };
+        if seen.ignored_window {
+            report.note = Some("the server ignores _lastUpdated; from now on everything is listed".to_owned());
+        }
+        let full = from.is_none();
+        let open = if full { self.confirm_unseen(kind, report).await? } else { None };
+        if let Some(error) = &open {
+            report.note = Some(format!("what was not listed could not all be looked up: {error}"));
+        }
+        let mode = match (seen.ignored_window, mark) {
+            (true, _) => DISTRUSTED,
+            (false, Some(mark)) if mark.mode == DISTRUSTED => DISTRUSTED,
+            _ if full => "everything",
+            _ => "increment",
+        };
+        let since = seen.server_now.or(seen.newest).or_else(|| mark?.since);
+        Ok(self.move_mark(kind, mark, mode, since, full && open.is_none()).await?)
+    }
+
+    /// Where an increment begins, or `None` for everything.
+    fn window(&self, kind: ResourceType, mark: Option<&Watermark>) -> Option<DateTime<Utc>> {
+        let changes = self.plan.of(kind)?.changes;
+        let mark = mark?;
+        let trusted = mark.mode != DISTRUSTED || changes.source == PlanSource::Override;
+        let fresh = mark.full_completed_at? + self.options.full_every > self.store.clock().now();
+        let increment = self.options.mode == Mode::Increment && changes.value == Changes::LastUpdated;
+        (increment && trusted && fresh)
+            .then_some(mark.since?)
+            .map(|since| (since - self.options.overlap).trunc_subsecs(0))
+    }
+
+    async fn pages(
+        &self,
+        kind: ResourceType,
+        search: Search,
+        from: Option<DateTime<Utc>>,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<Seen, Stop> {
+        let size = self.client.connection().settings.page_size.unwrap_or(self.options.page_size);
+        let mut pages = self.client.search(search.with("_count", size.to_string()));
+        let mut seen = Seen::default();
+        while let Some(page) = pages.next().await? {
+            seen.note(&page, from);
+            let intake = self.keep(kind, &page.matches, report).await?;
+            self.fetch_referred(&intake, asked, report).await?;
+            report.pages += 1;
+            (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
+        }
+        Ok(seen)
+    }
+
+    /// Patient by patient, for servers that search no other way.
+    async fn by_patient(
+        &self,
+        kind: ResourceType,
+        mark: Option<&Watermark>,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<(), Stop> {
+        report.how = "patient by patient";
+        self.began(kind, report);
+        let connection = self.client.connection();
+        let mut after = String::new();
+        let mut failed: Option<EhrError> = None;
+        loop {
+            let view = self.store.view(&connection.tenant);
+            let patients: Vec<PatientId> = view.active_patients(&connection.id, &after, 500).await?;
+            let Some(last) = patients.last() else { break };
+            last.as_str().clone_into(&mut after);
+            for patient in &patients {
+                let search = Search::new(kind).with("patient", patient.as_str());
+                match self.pages(kind, search, None, asked, report).await {
+                    Ok(_) => {}
+                    // One record that is protected or too large does not cost the others theirs.
+                    Err(Stop::Ehr(error)) if !matches!(error, EhrError::Token(_)) => failed = failed.or(Some(error)),
+                    Err(stop) => return Err(stop),
+                }
+            }
+        }
+        let open = self.confirm_unseen(kind, report).await?;
+        if let Some(error) = failed.or(open) {
+            return Err(error.into());
+        }
+        Ok(self.move_mark(kind, mark, "patient by patient", None, true).await?)
+    }
+
+    /// No search at all: what is known is read again.
+    async fn by_id(&self, kind: ResourceType, mark: Option<&Watermark>, report: &mut TypeReport) -> Result<(), Stop> {
+        report.how = "by id";
+        self.began(kind, report);
+        if let Some(error) = self.confirm_unseen(kind, report).await? {
+            return Err(error.into());
+        }
+        Ok(self.move_mark(kind, mark, "by id", None, true).await?)
+    }
+
+    /// Only now, with the last page stored.
+    async fn move_mark(
+        &self,
+        kind: ResourceType,
+        mark: Option<&Watermark>,
+        mode: &str,
+        since: Option<DateTime<Utc>>,
+        full: bool,
+    ) -> Result<(), StoreError> {
+        let connection = self.client.connection();
+        let mut tx = self.store.write(&connection.tenant).await?;
+        let now = tx.now();
+        let moved = Watermark {
+            mode: mode.to_owned(),
+            since,
+            completed_run: Some(self.id),
+            completed_at: Some(now),
+            full_completed_at: if full { Some(now) } else { mark.and_then(|mark| mark.full_completed_at) },
+        };
+        tx.set_watermark(&connection.id, kind, &moved).await?;
+        tx.commit().await
+    }
+
+    fn began(&self, kind: ResourceType, report: &TypeReport) {
+        (self.progress)(&Progress::Began { kind, how: report.how });
+    }
+}
+
+impl Seen {
+    fn note(&mut self, page: &Page, from: Option<DateTime<Utc>>) {
+        self.server_now = self.server_now.or(page.server_now);
+        let times = page.matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated);
+        for at in times {
+            self.newest = self.newest.max(Some(at));
+            // The canary: something older than what was asked for.
+            self.ignored_window |= from.is_some_and(|from| at < from);
+        }
+        self.ignored_window |= from.is_some() && page.ignored.iter().any(|name| name == "_lastUpdated");
+    }
+}

@@ -1,0 +1,95 @@
+//! Storing one page: mirror, patients, quarantine and history in one transaction.
+
+use serde_json::{Value, json};
+
+use crate::domain::{Actor, EventKind, Patient, ResourceType, RunId};
+use crate::ehr::client::FhirClient;
+use crate::ehr::plan::CapabilityPlan;
+use crate::store::{Store, StoreError, Unusable};
+
+use super::intake::Intake;
+use super::options::PullOptions;
+use super::report::{Progress, TypeReport};
+
+/// Everything that the parts of one run share.
+pub(super) struct Run<'a> {
+    pub id: RunId,
+    pub store: &'a Store,
+    pub client: &'a FhirClient,
+    pub options: &'a PullOptions,
+    pub plan: CapabilityPlan,
+    pub progress: &'a (dyn Fn(&Progress) + Send + Sync),
+}
+
+impl Run<'_> {
+    /// Stores resources of one type that were just read. Storing them twice changes nothing.
+    pub async fn keep(
+        &self,
+        kind: ResourceType,
+        resources: &[Value],
+        report: &mut TypeReport,
+    ) -> Result<Intake, StoreError> {
+        let connection = self.client.connection();
+        let (tenant, ehr) = (&connection.tenant, &connection.id);
+        let now = self.store.clock().now();
+        let mut intake = Intake::of(resources, kind, now);
+        let mut tx = self.store.write(tenant).await?;
+        let rows = std::mem::take(&mut intake.rows);
+        let change = tx.upsert_mirror(ehr, self.id, rows.clone()).await?;
+        intake.rows = rows;
+        let changed: Vec<&Patient> = intake
+            .patients
+            .iter()
+            .filter(|patient| change.changed.iter().any(|(key, _)| key.id == patient.id.as_str()))
+            .collect();
+        if !changed.is_empty() {
+            tx.upsert_patients(ehr, &changed, &self.options.region).await?;
+        }
+        let mut affected: Vec<_> = change.changed.iter().filter_map(|(_, patient)| patient.clone()).collect();
+        affected.sort();
+        affected.dedup();
+        tx.replan_patients(ehr, &affected, now).await?;
+        if kind == ResourceType::Location && !change.changed.is_empty() {
+            // Another clock on the wall moves every reminder of that place; which patients go there is not indexed.
+            tx.replan_everyone(now).await?;
+        }
+        let well: Vec<&str> = intake
+            .rows
+            .iter()
+            .map(|row| row.version.key.id.as_str())
+            .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
+            .collect();
+        tx.resolve_quarantine(ehr, kind.as_str(), &well).await?;
+        let new = tx.quarantine(ehr, &intake.unusable).await?;
+        let events = new.iter().map(|it| {
+            let event = tx.event(Actor::system("pull"), EventKind::ResourceQuarantined).about_ehr(ehr);
+            event.with_detail(detail(it))
+        });
+        let events = events.collect();
+        tx.append_all(events).await?;
+        tx.commit().await?;
+        report.read += resources.len();
+        report.changed += change.changed.len();
+        report.unchanged += change.unchanged;
+        report.quarantined += intake.unusable.len();
+        Ok(intake)
+    }
+
+    /// Puts one resource that could not be read at all into quarantine.
+    pub async fn set_aside(&self, unusable: Unusable, report: &mut TypeReport) -> Result<(), StoreError> {
+        let connection = self.client.connection();
+        let mut tx = self.store.write(&connection.tenant).await?;
+        let new = tx.quarantine(&connection.id, std::slice::from_ref(&unusable)).await?;
+        for it in &new {
+            let event = tx.event(Actor::system("pull"), EventKind::ResourceQuarantined).about_ehr(&connection.id);
+            tx.append(event.with_detail(detail(it))).await?;
+        }
+        tx.commit().await?;
+        report.quarantined += 1;
+        Ok(())
+    }
+}
+
+fn detail(it: &Unusable) -> Value {
+    json!({"resource": format!("{}/{}", it.resource_type, it.resource_id), "path": it.path, "reason": it.reason})
+}

@@ -1,0 +1,76 @@
+//! Resources that others refer to and that no listing brought: patients that cannot be searched, locations read by id.
+
+use std::collections::HashSet;
+
+use crate::domain::{ResourceKey, ResourceType};
+use crate::ehr::error::EhrError;
+use crate::ehr::read::Read;
+use crate::store::{StoreError, Unusable};
+
+use super::intake::Intake;
+use super::page::Run;
+use super::report::TypeReport;
+
+impl Run<'_> {
+    /// Reads the patients and locations that a stored page names and the mirror lacks. Asked once a run for each.
+    pub async fn fetch_referred(
+        &self,
+        intake: &Intake,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<(), StoreError> {
+        let connection = self.client.connection();
+        let view = self.store.view(&connection.tenant);
+        let mut missing = Vec::new();
+        for patient in view.unknown_patients(&connection.id, &intake.subjects()).await? {
+            missing.push(ResourceKey::new(ResourceType::Patient, patient.as_str()));
+        }
+        for location in &intake.locations {
+            let key = ResourceKey::new(ResourceType::Location, location.as_str());
+            if !asked.contains(&key) && view.mirror_resource(&connection.id, &key).await?.is_none() {
+                missing.push(key);
+            }
+        }
+        missing.retain(|key| asked.insert(key.clone()));
+        for (key, answer) in self.read_all(&missing).await {
+            // Counted apart: they are not what the listing brought.
+            let mut aside = TypeReport::default();
+            match answer {
+                Ok(Read::Found(found)) => _ = self.keep(key.resource_type, &[found.resource], &mut aside).await?,
+                Ok(Read::Gone { .. }) => self.set_aside(absent(&key, "the EHR does not have it"), report).await?,
+                Ok(Read::Moved(_)) => self.set_aside(absent(&key, "it was merged into another record"), report).await?,
+                Ok(Read::NotModified) => {}
+                Err(error) => self.set_aside(absent(&key, &error.to_string()), report).await?,
+            }
+            report.quarantined += aside.quarantined;
+        }
+        Ok(())
+    }
+
+    /// Reads by id, in batches where the server takes them.
+    pub async fn read_all(&self, keys: &[ResourceKey]) -> Vec<(ResourceKey, Result<Read, EhrError>)> {
+        let mut answers = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(50) {
+            if self.plan.batch.value && chunk.len() > 1 {
+                match self.client.batch_read(chunk).await {
+                    Ok(read) => answers.extend(chunk.iter().cloned().zip(read)),
+                    Err(error) => answers.extend(chunk.iter().map(|key| (key.clone(), Err(error.clone())))),
+                }
+                continue;
+            }
+            for key in chunk {
+                answers.push((key.clone(), self.client.read(key, None).await));
+            }
+        }
+        answers
+    }
+}
+
+fn absent(key: &ResourceKey, why: &str) -> Unusable {
+    Unusable {
+        resource_type: key.resource_type.to_string(),
+        resource_id: key.id.clone(),
+        path: key.resource_type.to_string(),
+        reason: format!("is referred to by another resource, but {why}"),
+    }
+}

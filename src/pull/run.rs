@@ -1,0 +1,127 @@
+//! One run from its first request to its record.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::domain::{Actor, EventKind, EventOutcome, ResourceType};
+use crate::ehr::client::FhirClient;
+use crate::ehr::error::EhrError;
+use crate::ehr::plan::{Ask, CapabilityPlan};
+use crate::ehr::scopes::Access;
+use crate::store::{Store, StoreError};
+
+use super::options::PullOptions;
+use super::page::Run;
+use super::planning::{PlanCounts, plan_due};
+use super::report::{Progress, RunReport, RunState, TypeReport};
+
+/// Why a run could not be made or recorded. What fails at the EHR for one type is in the report instead.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    #[error("nothing was pulled: {0}")]
+    Ehr(#[from] EhrError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the live rule {rule} cannot be compiled: {problem}")]
+    Rule { rule: String, problem: String },
+}
+
+/// Without these no reminder can be made or timed. Locations come first: they tell the clock on the wall.
+const ALWAYS: [ResourceType; 4] =
+    [ResourceType::Location, ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition];
+
+/// A run that never ended is given up by the next one after this long.
+const STALE: TimeDelta = TimeDelta::hours(6);
+
+/// Pulls every type that reminders need, then plans every patient for whom something changed. May be cut off anywhere
+/// and started again: what is stored is stored, and no watermark is ahead of it.
+///
+/// # Errors
+/// The EHR gives no token or no capabilities, a live rule is broken, or the store refuses. The run is recorded all the
+/// same, as far as the store allows.
+pub async fn run(
+    store: &Store,
+    client: &FhirClient,
+    options: &PullOptions,
+    progress: &(dyn Fn(&Progress) + Send + Sync),
+) -> Result<RunReport, PullError> {
+    let connection = client.connection();
+    let (tenant, ehr) = (&connection.tenant, &connection.id);
+    let mut tx = store.write(tenant).await?;
+    let stale = tx.now() - STALE;
+    let id = tx.begin_pull_run(ehr, &options.triggered_by, stale).await?;
+    let event = tx.event(Actor::system("pull"), EventKind::PullStarted).about_ehr(ehr);
+    tx.append(event.with_detail(json!({"run": id, "triggered_by": options.triggered_by}))).await?;
+    tx.commit().await?;
+
+    let mut report = RunReport { id, state: RunState::Failed, types: Vec::new(), planned: PlanCounts::default() };
+    let result = pull_and_plan(store, client, options, progress, &mut report).await;
+    let complete = report.types.iter().filter(|(_, of_type)| of_type.complete).count();
+    report.state = match &result {
+        Ok(()) if complete == report.types.len() => RunState::Done,
+        _ if complete > 0 => RunState::Partial,
+        _ => RunState::Failed,
+    };
+    let first = report.types.iter().find_map(|(kind, of_type)| Some(format!("{kind}: {}", of_type.error.as_ref()?)));
+    let error = result.as_ref().err().map(ToString::to_string).or(first);
+    let counts = json!(report);
+    let mut tx = store.write(tenant).await?;
+    tx.finish_pull_run(id, report.state.as_str(), &counts, error.as_deref()).await?;
+    let outcome = if report.state == RunState::Done { EventOutcome::Done } else { EventOutcome::Failed };
+    let event = tx.event(Actor::system("pull"), EventKind::PullFinished).about_ehr(ehr).with_outcome(outcome);
+    tx.append(event.with_detail(json!({"run": id, "counts": counts, "error": error}))).await?;
+    tx.commit().await?;
+    result.map(|()| report)
+}
+
+async fn pull_and_plan(
+    store: &Store,
+    client: &FhirClient,
+    options: &PullOptions,
+    progress: &(dyn Fn(&Progress) + Send + Sync),
+    report: &mut RunReport,
+) -> Result<(), PullError> {
+    let connection = client.connection();
+    let (tenant, ehr) = (&connection.tenant, &connection.id);
+    let capability = client.capability().await?;
+    let token = client.tokens().get().await.map_err(EhrError::from)?;
+    let mut tx = store.write(tenant).await?;
+    tx.set_granted_scopes(ehr, &token.granted.to_string()).await?;
+    tx.commit().await?;
+
+    let plan = CapabilityPlan::derive(connection, &capability);
+    let run = Run { id: report.id, store, client, options, plan, progress };
+    let marks = store.view(tenant).watermarks(ehr).await?;
+    let mut asked = HashSet::new();
+    for kind in wanted(store, client).await? {
+        let searched = run.plan.of(kind).is_some_and(|of_type| !matches!(of_type.ask.value, Ask::ById));
+        let needed: &[Access] = if searched { &[Access::Read, Access::Search] } else { &[Access::Read] };
+        // A server may answer with less instead of refusing: what was not granted must not look like nothing there.
+        let of_type = if token.granted.allows(kind.as_str(), needed) {
+            run.pull_type(kind, marks.get(&kind), &mut asked).await?
+        } else {
+            let error = Some(format!("the scope to read and search {kind} was not granted"));
+            TypeReport { error, ..TypeReport::default() }
+        };
+        progress(&Progress::Ended { kind, report: of_type.clone() });
+        report.types.push((kind, of_type));
+        let mut tx = store.write(tenant).await?;
+        tx.note_pull_run(report.id, &json!(report)).await?;
+        tx.commit().await?;
+    }
+    // Only now, after the last page of every type that a rule reads.
+    let planned = |counts: PlanCounts| progress(&Progress::Planned { patients: counts.patients });
+    report.planned = plan_due(store, tenant, ehr, options, &planned).await?;
+    Ok(())
+}
+
+/// The types to pull, Locations and Patients first.
+async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>, StoreError> {
+    let rules = store.view(&client.connection().tenant).live_rules().await?;
+    let read: BTreeSet<ResourceType> =
+        rules.into_iter().flat_map(|rule| rule.reads.into_iter().chain([rule.resource])).collect();
+    let more = read.into_iter().filter(|kind| !ALWAYS.contains(kind));
+    Ok(ALWAYS.into_iter().chain(more).collect())
+}

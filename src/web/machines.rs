@@ -1,0 +1,82 @@
+//! What machines ask for: an EHR its connection's public keys, a messaging provider to report.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::WebError;
+use crate::domain::EhrId;
+use crate::ehr::connect::{self, ConnectError};
+use crate::ehr::keys::JWKS_MAX_AGE_SECONDS;
+use crate::outbox::{Intake, IntakeError, Report};
+
+/// The public keys that a connection signs with (SMART asymmetric client authentication).
+pub async fn jwks(call: Call) -> Answer {
+    let id = EhrId::new(call.path("ehr"));
+    connect::load(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
+    let ring = connect::keys(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE_SECONDS}")))
+        .json(ring.jwks(call.state.now())))
+}
+
+/// An EHR that is not ours has no keys; one that is ours and has none to show is our trouble, not the asker's.
+fn unpublished(error: ConnectError) -> WebError {
+    match error {
+        ConnectError::Unknown(_) | ConnectError::BadId(_) => WebError::NotFound,
+        ConnectError::Store(error) => WebError::Store(error),
+        error => {
+            tracing::error!(%error, "the keys of a connection cannot be read");
+            WebError::Internal("the keys of a connection cannot be read")
+        }
+    }
+}
+
+/// What became of a text. Answered as soon as it is stored.
+pub async fn sms_status(call: Call) -> Answer {
+    let intake = intake(&call)?;
+    let (url, form, signature) = signed(&call, "status");
+    let report = Report { secret: call.path("secret"), url: &url, form: &form, signature: &signature };
+    intake.sms_status(report).await.map_err(refusal)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A text from a patient. The answer says nothing back: the outbox answers, if anybody does.
+pub async fn sms_inbound(call: Call) -> Answer {
+    let intake = intake(&call)?;
+    let (url, form, signature) = signed(&call, "inbound");
+    let report = Report { secret: call.path("secret"), url: &url, form: &form, signature: &signature };
+    intake.sms_inbound(report).await.map_err(refusal)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/xml; charset=utf-8"))
+        .body("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>"))
+}
+
+fn intake(call: &Call) -> Result<&Intake, WebError> {
+    call.state.intake.as_ref().ok_or(WebError::NotFound)
+}
+
+/// The address as the provider was told it (a proxy may have changed what we see), the form, and the signature.
+fn signed(call: &Call, what: &str) -> (String, Vec<(String, String)>, String) {
+    let mut url = format!("{}/hooks/twilio/{}/{what}", call.state.settings.server.public_url, call.path("secret"));
+    let query = call.request.query_string();
+    if !query.is_empty() {
+        url = format!("{url}?{query}");
+    }
+    let form = url::form_urlencoded::parse(&call.body).into_owned().collect();
+    let header = call.request.headers().get("X-Twilio-Signature").and_then(|value| value.to_str().ok());
+    (url, form, header.unwrap_or_default().to_owned())
+}
+
+fn refusal(error: IntakeError) -> WebError {
+    match error {
+        IntakeError::Unknown => WebError::NotFound,
+        IntakeError::Signature => WebError::BadSignature,
+        IntakeError::Malformed(error) => {
+            tracing::warn!(%error, "a webhook call could not be read");
+            WebError::BadInput("The report cannot be read".to_owned(), "Send it as the provider documents it.")
+        }
+        IntakeError::Store(error) => WebError::Store(error),
+    }
+}

@@ -1,0 +1,11 @@
+//! The EHR client against the simulated hospital, and against a server that answers as the test says.
+
+mod auth;
+mod canned;
+mod connect;
+mod discovery;
+mod paging;
+mod reading;
+pub mod support;
+mod trouble;
+mod writing;

@@ -1,0 +1,6 @@
+//! Pull runs against the simulated hospital: all of it or an honest gap, and what it makes of reminders.
+
+mod bench;
+mod increments;
+mod planning;
+mod trouble;
