@@ -16,6 +16,7 @@ mod sandbox;
 mod store;
 mod supply;
 mod support;
+mod web_hooks;
 mod web_pages;
 mod web_routes;
 mod web_sign_in;

@@ -107,7 +107,7 @@ async fn enter(call: &Call, staff: &Staff, next: &str) -> Answer {
 fn show(call: &Call, login: String, next: String, problem: Option<&'static str>) -> Answer {
     let demo_roles = if call.state.demo.is_some() {
         vec![
-            ("clinician", "Clinician: patients, reminders and why"),
+            ("clinician", "Clinician: patients and why"),
             ("admin", "Administrator: sending, alerts"),
             ("compliance", "Compliance: the history"),
         ]
