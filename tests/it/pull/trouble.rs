@@ -128,7 +128,7 @@ async fn what_cannot_be_used_is_set_aside_and_let_out_when_it_is_mended() {
 #[tokio::test]
 async fn without_a_token_nothing_is_pulled_and_the_run_says_why() {
     let b = bench(|ehr| ehr.client_id = "nobody".to_owned()).await;
-    let options = b.options(beckon::pull::Mode::Increment);
+    let options = Bench::options(beckon::pull::Mode::Increment);
     let error = beckon::pull::run(&b.t.store, &b.client, &options, &|_| {}).await.unwrap_err();
     assert!(matches!(error, PullError::Ehr(_)), "{error}");
     let runs = b.t.store.view(&b.t.tenant).pull_runs(&b.ehr, 1).await.unwrap();
@@ -164,7 +164,7 @@ async fn people_are_told_of_refused_tokens_missing_scopes_and_a_full_quarantine_
     assert_eq!(kinds(&b).await, []);
 
     let stranger = bench(|ehr| ehr.client_id = "nobody".to_owned()).await;
-    let options = stranger.options(beckon::pull::Mode::Increment);
+    let options = Bench::options(beckon::pull::Mode::Increment);
     beckon::pull::run(&stranger.t.store, &stranger.client, &options, &|_| {}).await.unwrap_err();
     assert_eq!(kinds(&stranger).await, [AlertKind::TokenRefused]);
 }
