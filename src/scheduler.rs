@@ -51,7 +51,7 @@ impl Scheduler {
             match connect::list(&self.store, &self.tenant).await {
                 Ok(ehrs) => {
                     let looks = ehrs.into_iter().map(|ehr| async move {
-                        if let Err(error) = self.look_after(&ehr.id).await {
+                        if let Err(error) = Box::pin(self.look_after(&ehr.id)).await {
                             tracing::error!(%error, ehr = %ehr.id, "an EHR could not be looked after; it is tried again");
                         }
                     });
@@ -78,7 +78,7 @@ impl Scheduler {
         if due {
             let client = self.clients.get(ehr).await?;
             let pulled = pull::run(&self.store, &client, &options, &|_| {});
-            self.keeping_lead(&role, pulled).await?;
+            Box::pin(self.keeping_lead(&role, pulled)).await?;
         } else {
             // Time alone can make a plan due: a birthday, a repetition, a rule that went live.
             pull::plan_due(&self.store, &self.tenant, ehr, &options, &|_| {}).await?;

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
@@ -85,21 +86,33 @@ impl DemoHouse {
         Ok(state)
     }
 
-    /// Runs on the machine's clock until `stop`: what a visitor sees.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
+    /// Catches up with the machine's clock, then follows it until `stop`: a visitor finds days of history, and sees the
+    /// present happen.
+    pub async fn run(
+        self,
+        clock: &DemoClock,
+        tell: &dyn Fn(i64),
+        ready: impl FnOnce(),
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
         let state = self.web_state()?;
         web::auth::prepare_demo_accounts(&state).await.map_err(|error| AppError::Web(error.to_string()))?;
-        let hospital = Arc::new(self.hospital);
-        let ticking = Arc::clone(&hospital);
-        let clock = Arc::clone(self.gateway.store.clock());
-        let ticks = tokio::spawn(async move {
+        let pages = self.serve_pages(state)?;
+        self.pass_until(&clock.manual, SystemClock.now(), tell).await?;
+        clock.follow();
+        ready();
+        let hospital = self.hospital;
+        let ticks = async {
             loop {
-                ticking.advance_to(clock.now()).await;
+                hospital.advance_to(clock.now()).await;
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
-        });
-        let done = self.gateway.run(Some((state, self.listener)), true, stop).await;
-        ticks.abort();
+        };
+        let done = tokio::select! {
+            done = self.gateway.run(None, true, stop) => done,
+            () = ticks => Ok(()),
+        };
+        pages.stop(true).await;
         done
     }
 
@@ -110,12 +123,28 @@ impl DemoHouse {
         days: i64,
         tell: &dyn Fn(i64),
     ) -> Result<accounts::Accounts, AppError> {
-        let server = web::serve(self.web_state()?, self.listener.try_clone().map_err(AppError::Listen)?, 1)
-            .map_err(|error| AppError::Web(error.to_string()))?;
+        let pages = self.serve_pages(self.web_state()?)?;
+        self.pass_until(clock, clock.now() + TimeDelta::days(days), tell).await?;
+        let mut counted =
+            accounts::of_ehr(&self.gateway.store, &self.gateway.tenant, &self.gateway.settings, &self.ehr).await?;
+        self.hold_against_the_hospital(&mut counted).await?;
+        pages.stop(false).await;
+        self.hospital.stop().await;
+        Ok(counted)
+    }
+
+    /// The pages and webhooks of the gateway, on the address that the hospital was told.
+    fn serve_pages(&self, state: WebState) -> Result<actix_web::dev::ServerHandle, AppError> {
+        let listener = self.listener.try_clone().map_err(AppError::Listen)?;
+        let server = web::serve(state, listener, 1).map_err(|error| AppError::Web(error.to_string()))?;
         let handle = server.handle();
         tokio::spawn(server);
+        Ok(handle)
+    }
+
+    /// Lets time pass, stopping wherever something can happen.
+    async fn pass_until(&self, clock: &ManualClock, end: DateTime<Utc>, tell: &dyn Fn(i64)) -> Result<(), AppError> {
         let begin = clock.now();
-        let end = begin + TimeDelta::days(days);
         let mut told = 0;
         while clock.now() < end {
             self.settle().await?;
@@ -127,13 +156,7 @@ impl DemoHouse {
                 tell(day);
             }
         }
-        self.settle().await?;
-        let mut counted =
-            accounts::of_ehr(&self.gateway.store, &self.gateway.tenant, &self.gateway.settings, &self.ehr).await?;
-        self.hold_against_the_hospital(&mut counted).await?;
-        handle.stop(false).await;
-        self.hospital.stop().await;
-        Ok(counted)
+        self.settle().await
     }
 
     /// Everything that can happen at this instant: the hospital's day, a pull, plans, messages, answers, write-back.
@@ -291,7 +314,25 @@ fn root_key(folder: &Path) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The machine's clock, for the demo that a visitor watches.
-pub fn system_clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock)
+/// A clock that begins some days ago, is moved forward by hand, and then follows the machine's.
+#[derive(Debug)]
+pub struct DemoClock {
+    manual: ManualClock,
+    follows: AtomicBool,
+}
+
+impl DemoClock {
+    pub fn days_ago(days: i64) -> Self {
+        Self { manual: ManualClock::at(SystemClock.now() - TimeDelta::days(days)), follows: AtomicBool::new(false) }
+    }
+
+    fn follow(&self) {
+        self.follows.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Clock for DemoClock {
+    fn now(&self) -> DateTime<Utc> {
+        if self.follows.load(Ordering::SeqCst) { SystemClock.now() } else { self.manual.now() }
+    }
 }

@@ -8,12 +8,14 @@ use clap::Parser;
 
 use super::{Failure, output};
 use crate::app::accounts::Accounts;
-use crate::app::demo::{DemoHouse, DemoOptions, system_clock};
-use crate::clock::{Clock as _, ManualClock};
+use crate::app::demo::{DemoClock, DemoHouse, DemoOptions};
+use crate::clock::{Clock as _, ManualClock, SystemClock};
 use crate::config::{Log, LogFormat};
 
 /// Days that `--once` lets pass.
 const DAYS: i64 = 14;
+/// Days that a visitor finds in the past.
+const HISTORY_DAYS: i64 = 4;
 
 /// Examples: beckon demo          beckon demo --once --json          beckon demo --folder ./demo --patients 500
 #[derive(Debug, Parser)]
@@ -55,23 +57,30 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn interactive(options: &DemoOptions) -> Result<(), Failure> {
-    let house = DemoHouse::build(options, system_clock(), false).await.map_err(Failure::remote)?;
-    println!("Beckon's demo runs. Nothing leaves this machine; everybody you see is invented.");
+    // A folder that was used before has its history already.
+    let days = if options.folder.join("beckon.sqlite").exists() { 0 } else { HISTORY_DAYS };
+    let clock = Arc::new(DemoClock::days_ago(days));
+    let house = DemoHouse::build(options, clock.clone(), true).await.map_err(Failure::remote)?;
+    println!("Beckon's demo starts. Nothing leaves this machine; everybody you see is invented.");
     println!("  pages         http://{}/", house.address);
     println!("  the EHR       {}", house.hospital.fhir_base());
     println!("  the phone     {}", house.hospital.phone_base());
     println!("  the mailbox   {}:{} (SMTP)", house.hospital.smtp_host(), house.hospital.smtp_port());
     println!("  the data      {}", options.folder.display());
-    println!("Stop with Ctrl-C.");
+    let bar = indicatif::ProgressBar::new(days as u64).with_message("living through the last days");
     let stop = async {
         // Without a signal handler the process ends by the signal itself.
         let _signal = tokio::signal::ctrl_c().await;
     };
-    house.run(stop).await.map_err(Failure::remote)
+    let ready = || {
+        bar.finish_and_clear();
+        println!("It is ready: open the pages and sign in with one click. Stop with Ctrl-C.");
+    };
+    Box::pin(house.run(&clock, &|day| bar.set_position(day as u64), ready, stop)).await.map_err(Failure::remote)
 }
 
 async fn once(args: &Args, options: &DemoOptions) -> Result<(), Failure> {
-    let clock = Arc::new(ManualClock::at(system_clock().now()));
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let house = DemoHouse::build(options, clock.clone(), true).await.map_err(Failure::remote)?;
     let bar = if args.json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new(DAYS as u64) };
     let accounts = house.run_days(&clock, DAYS, &|day| bar.set_position(day as u64)).await.map_err(Failure::remote)?;

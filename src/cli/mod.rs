@@ -23,8 +23,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use open::Opened;
-
 /// How a command ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {

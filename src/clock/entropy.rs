@@ -24,8 +24,17 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
     fn token(&self) -> String {
         let mut bytes = [0_u8; 32];
         self.fill(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&bytes)
     }
+}
+
+/// Lower-case hexadecimal digits of bytes.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// The operating system's generator, through the one crypto provider of the house.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy, hexadecimal};
 
 /// A source of the current instant, UTC, truncated to microseconds (what PostgreSQL keeps).
 pub trait Clock: Send + Sync + std::fmt::Debug {

@@ -231,7 +231,7 @@ fn check_url(r: &mut Reader, key: &str, text: &str) {
         Ok(url) if url.scheme() == "https" => {}
         Ok(url) if url.scheme() == "http" && url.host_str().is_some_and(is_loopback) => {}
         Ok(url) if url.scheme() == "http" => {
-            r.problem(key, "it is not encrypted", "an address that starts with https://")
+            r.problem(key, "it is not encrypted", "an address that starts with https://");
         }
         _ => r.problem(key, format!("{text:?} is not a web address"), "for example \"https://hospital.example\""),
     }

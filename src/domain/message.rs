@@ -288,6 +288,8 @@ pub struct Reply {
     pub from: Address,
     pub to: String,
     pub text: Phi<String>,
+    /// What the provider took it for, where it answered by itself (STOP, START, HELP): then so do we.
+    pub handled: Option<ReplyMeaning>,
     pub received_at: DateTime<Utc>,
 }
 

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn retry_after_is_read_in_both_forms() {
         let now = Utc.with_ymd_and_hms(2026, 3, 2, 10, 0, 0).unwrap();
-        let cases: [(&[(&str, &str)], Option<u64>); 6] = [
+        type Case = (&'static [(&'static str, &'static str)], Option<u64>);
+        let cases: [Case; 6] = [
             (&[("retry-after", "120")], Some(120)),
             (&[("retry-after", "Mon, 02 Mar 2026 10:00:30 GMT")], Some(30)),
             (&[("retry-after", "Mon, 02 Mar 2026 12:00:30 GMT"), ("date", "Mon, 02 Mar 2026 12:00:20 GMT")], Some(10)),

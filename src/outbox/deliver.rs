@@ -1,5 +1,7 @@
 //! Calls the providers for opened attempts, and settles what they answered.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
@@ -7,13 +9,17 @@ use serde_json::json;
 use super::{Outbox, OutboxError, Providers};
 use crate::channels::{OutboundEmail, OutboundSms};
 use crate::domain::{
-    Actor, Address, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message, MessageState,
-    OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
+    Actor, Address, AlertKind, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message,
+    MessageState, OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
 };
 use crate::store::{SendMode, Settlement, Store, Tx, WriteBackSubject};
 
 /// Provider calls under way at once.
 const CALLS_AT_ONCE: usize = 16;
+/// Answers settled in one transaction at most.
+const SETTLE_AT_ONCE: usize = 100;
+/// A provider that refuses us, not the message, is tried again after this long; a person is told.
+const SENDER_REFUSED: TimeDelta = TimeDelta::minutes(15);
 /// Waits between tries: 1, 5, 15 minutes, then an hour.
 const RETRY_MINUTES: [i64; 4] = [1, 5, 15, 60];
 /// An unknown outcome is first looked up after this long.
@@ -59,7 +65,8 @@ fn about(tx: &Tx<'_>, message: &Message, kind: EventKind) -> Event {
 }
 
 impl Outbox {
-    /// Calls the providers side by side, then settles all answers in one transaction.
+    /// Calls the providers side by side, and settles the answers in groups as they come: a slow mail relay does not
+    /// keep a text's answer waiting.
     pub(super) async fn deliver(&self, ready: Vec<Ready>) -> Result<(), OutboxError> {
         if ready.is_empty() {
             return Ok(());
@@ -68,8 +75,11 @@ impl Outbox {
             let outcome = self.call(&it).await;
             (it, outcome)
         });
-        let answered: Vec<(Ready, Called)> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
-        self.settle(answered).await
+        let mut answered = calls.buffer_unordered(CALLS_AT_ONCE).ready_chunks(SETTLE_AT_ONCE);
+        while let Some(group) = answered.next().await {
+            self.settle(group).await?;
+        }
+        Ok(())
     }
 
     /// Calls the provider, unless the last look says that nothing may go out any more.
@@ -141,6 +151,7 @@ impl Outbox {
         let mut events = Vec::with_capacity(answered.len());
         let mut write_backs = Vec::new();
         let mut blocked = Vec::new();
+        let mut refusing = BTreeMap::new();
         for (it, called) in &answered {
             let settlement = self.settlement(it, called, now);
             events.push(settled_event(&tx, &it.message, &settlement));
@@ -151,8 +162,14 @@ impl Outbox {
                     WriteBackSubject::Message(it.message.id),
                 ));
             }
-            if let Called::Answered(Outcome::Reject { because: Rejection::OptedOut, code }) = called {
-                blocked.push((it.message.clone(), code.clone()));
+            match called {
+                Called::Answered(Outcome::Reject { because: Rejection::OptedOut, code }) => {
+                    blocked.push((it.message.clone(), code.clone()));
+                }
+                Called::Answered(Outcome::Reject { because: Rejection::Sender, code }) => {
+                    refusing.insert(it.attempt.provider.clone(), code.clone());
+                }
+                Called::Answered(_) | Called::Not(_) => {}
             }
             settlements.push(settlement);
         }
@@ -161,6 +178,10 @@ impl Outbox {
         tx.queue_write_backs(&write_backs).await?;
         for (message, code) in blocked {
             self.record_block(&mut tx, &message, &code).await?;
+        }
+        for (provider, code) in refusing {
+            let words = format!("the provider refuses this sender (code {code}): check its settings; messages wait");
+            tx.raise_alert(AlertKind::ProviderDown, &provider, &words).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -216,6 +237,11 @@ impl Outbox {
                 } else {
                     settlement.next_attempt_at = Some(now + self.wait(tries, *after));
                 }
+            }
+            // Ours to mend: everything else would fail as well, so nothing is given up before its time is over.
+            Called::Answered(Outcome::Reject { code, because: Rejection::Sender }) => {
+                settlement.code = Some(code.clone());
+                settlement.next_attempt_at = Some((now + SENDER_REFUSED).min(it.message.expires_at));
             }
             Called::Answered(Outcome::Reject { code, because }) => {
                 settlement.code = Some(code.clone());

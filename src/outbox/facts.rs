@@ -1,7 +1,7 @@
 //! Gathers what `rules::decide` rests on: the driving resource and the Patient as the EHR has them now, the rest from
 //! the mirror and the ledgers, each in one query for the whole batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
@@ -202,6 +202,11 @@ impl Gathered {
             Some(Reread::Fresh(value)) => Some(value),
             _ => None,
         }
+    }
+
+    /// The messages that the frequency budget was judged by. One that came since makes a decision void.
+    pub(super) fn known_contacts(&self) -> BTreeSet<MessageId> {
+        self.contacts.iter().map(|(_, message, _)| *message).collect()
     }
 
     /// Parses what one reminder is about.

@@ -19,7 +19,7 @@ pub(super) fn is_flood(
     let (current, past): (Vec<_>, Vec<_>) = hours.iter().partition(|(hour, _)| *hour > this_hour);
     let released: u32 = current.iter().map(|(_, count)| count).sum();
     let busy = past.iter().filter(|(_, count)| *count > 0).count() as u32;
-    let usual = if busy == 0 { 0 } else { past.iter().map(|(_, count)| count).sum::<u32>() / busy };
+    let usual = past.iter().map(|(_, count)| count).sum::<u32>().checked_div(busy).unwrap_or(0);
     released + about_to > (usual * factor).max(floor)
 }
 

@@ -77,6 +77,7 @@ impl Intake {
             from: inbound.from,
             to: inbound.to,
             text: inbound.text,
+            handled: inbound.handled,
             received_at: tx.now(),
         };
         if tx.add_reply(&reply).await? {

@@ -24,7 +24,7 @@ impl Outbox {
     }
 
     async fn process_reply(&self, tx: &mut Tx<'_>, reply: &Reply) -> Result<(), OutboxError> {
-        let meaning = meaning_of_reply(reply.text.expose());
+        let meaning = reply.handled.unwrap_or_else(|| meaning_of_reply(reply.text.expose()));
         let since = reply.received_at - ANSWERS_WITHIN;
         let recent = tx.view().messages_to(&reply.from, since, 20).await?;
         let answered = the_one_answered(&recent);

@@ -64,7 +64,7 @@ impl Outbox {
             // A mail that may have gone out is repeated once under its Message-ID; receivers recognise it.
             (AttemptState::Opened | AttemptState::Unknown, Channel::Email) => {
                 let repeated = delivery.attempts.iter().filter(|it| it.state == AttemptState::Unknown).count() > 1;
-                if repeated { Look::StillUnknown(self.give_up(last)) } else { Look::Repeat }
+                if repeated { Look::StillUnknown(give_up(last)) } else { Look::Repeat }
             }
             (AttemptState::Opened | AttemptState::Unknown, _) => self.look_up(delivery, last).await,
             _ => Look::TryAgain(None),
@@ -77,7 +77,7 @@ impl Outbox {
         let (Some(sms), Address::Phone(to), Some(body)) =
             (&self.providers.sms, &delivery.message.address, &delivery.message.body)
         else {
-            return Look::StillUnknown(self.give_up(last));
+            return Look::StillUnknown(give_up(last));
         };
         let found = sms.look_up(to, last.opened_at - TimeDelta::minutes(5)).await;
         let mut settlement = Settlement {
@@ -115,20 +115,6 @@ impl Outbox {
                 tracing::warn!(%error, "an unknown outcome could not be looked up at the provider");
                 Look::StillUnknown(settlement)
             }
-        }
-    }
-
-    /// Nothing more can be found out by machine: the message stays unknown, and is never repeated.
-    fn give_up(&self, last: &Attempt) -> Settlement {
-        Settlement {
-            attempt: last.id,
-            message: last.message,
-            state: AttemptState::Unknown,
-            provider_ref: None,
-            code: Some("answer_lost".to_owned()),
-            protection: None,
-            next_attempt_at: None,
-            closed: Some((MessageState::Unknown, None)),
         }
     }
 
@@ -240,5 +226,19 @@ impl Outbox {
         tx.queue_write_backs(&[line]).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// Nothing more can be found out by machine: the message stays unknown, and is never repeated.
+fn give_up(last: &Attempt) -> Settlement {
+    Settlement {
+        attempt: last.id,
+        message: last.message,
+        state: AttemptState::Unknown,
+        provider_ref: None,
+        code: Some("answer_lost".to_owned()),
+        protection: None,
+        next_attempt_at: None,
+        closed: Some((MessageState::Unknown, None)),
     }
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use crate::domain::{PatientId, ResourceKey, ResourceType};
+use crate::domain::{Issue, PatientId, ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::{Ask, Changes, PlanSource};
 use crate::ehr::search::{Page, Search};
+use crate::fhir::operation_outcome::Severity;
 use crate::fhir::read;
-use crate::store::{StoreError, Watermark};
+use crate::store::{StoreError, Unusable, Watermark};
 
 use super::options::Mode;
 use super::page::Run;
@@ -47,7 +48,15 @@ struct Seen {
     newest: Option<DateTime<Utc>>,
     /// The server gave what it was not asked for.
     ignored_window: bool,
+    /// The server says itself that this is not all of it.
+    incomplete: Option<String>,
 }
+
+/// "More data may exist" (Epic): the answer ends, the data does not.
+const MORE_MAY_EXIST: &str = "4119";
+
+/// "No results" (Epic): says nothing that an empty page does not say.
+const NO_RESULTS: &str = "4101";
 
 impl Run<'_> {
     /// Pulls one type. What fails at the EHR is told in the report; only a store that refuses ends the run.
@@ -101,6 +110,10 @@ impl Run<'_> {
                 other => break other?,
             }
         };
+        if let Some(words) = seen.incomplete {
+            report.error = Some(words);
+            return Ok(());
+        }
         if seen.ignored_window {
             report.note = Some("the server ignores _lastUpdated; from now on everything is listed".to_owned());
         }
@@ -143,9 +156,12 @@ impl Run<'_> {
         let mut pages = self.client.search(search.with("_count", size.to_string()));
         let mut seen = Seen::default();
         while let Some(page) = pages.next().await? {
-            seen.note(&page, from);
-            let intake = self.keep(kind, &page.matches, report).await?;
-            self.fetch_referred(&intake, asked, report).await?;
+            seen.note(&page, from, report);
+            for issue in &page.issues {
+                self.set_aside(no_resource(kind, issue), report).await?;
+            }
+            let named = self.keep(kind, &page.matches, report).await?;
+            self.fetch_referred(&named, asked, report).await?;
             report.pages += 1;
             (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
         }
@@ -173,7 +189,7 @@ impl Run<'_> {
             for patient in &patients {
                 let search = Search::new(kind).with("patient", patient.as_str());
                 match self.pages(kind, search, None, asked, report).await {
-                    Ok(_) => {}
+                    Ok(seen) => report.error = report.error.take().or(seen.incomplete),
                     // One record that is protected or too large does not cost the others theirs.
                     Err(Stop::Ehr(error)) if !matches!(error, EhrError::Token(_)) => failed = failed.or(Some(error)),
                     Err(stop) => return Err(stop),
@@ -183,6 +199,9 @@ impl Run<'_> {
         let open = self.confirm_unseen(kind, report).await?;
         if let Some(error) = failed.or(open) {
             return Err(error.into());
+        }
+        if report.error.is_some() {
+            return Ok(());
         }
         Ok(self.move_mark(kind, mark, "patient by patient", None, true).await?)
     }
@@ -226,7 +245,15 @@ impl Run<'_> {
 }
 
 impl Seen {
-    fn note(&mut self, page: &Page, from: Option<DateTime<Utc>>) {
+    fn note(&mut self, page: &Page, from: Option<DateTime<Utc>>, report: &mut TypeReport) {
+        for outcome in page.outcomes.iter().filter(|outcome| outcome.severity() >= Some(Severity::Warning)) {
+            let words = format!("the server says of its answer: {}", outcome.summary());
+            if outcome.severity() >= Some(Severity::Error) || outcome.has(MORE_MAY_EXIST) {
+                self.incomplete = Some(words);
+            } else if !outcome.has(NO_RESULTS) {
+                report.note = Some(words);
+            }
+        }
         self.server_now = self.server_now.or(page.server_now);
         let times = page.matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated);
         for at in times {
@@ -235,5 +262,15 @@ impl Seen {
             self.ignored_window |= from.is_some_and(|from| at < from);
         }
         self.ignored_window |= from.is_some() && page.ignored.iter().any(|name| name == "_lastUpdated");
+    }
+}
+
+/// An entry of a page that holds no resource at all.
+fn no_resource(kind: ResourceType, issue: &Issue) -> Unusable {
+    Unusable {
+        resource_type: kind.to_string(),
+        resource_id: "(none)".to_owned(),
+        path: issue.path.clone(),
+        reason: issue.reason.clone(),
     }
 }

@@ -3,6 +3,7 @@
 //! error in one type or page loses nothing else. This room must not know how a request is sent, how a rule decides, or
 //! how anything is shown.
 
+mod alarms;
 mod gone;
 mod intake;
 mod listing;

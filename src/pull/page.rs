@@ -1,8 +1,10 @@
 //! Storing one page: mirror, patients, quarantine and history in one transaction.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EventKind, Patient, ResourceType, RunId};
+use crate::domain::{Actor, EventKind, Patient, PatientId, ResourceType, RunId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
 use crate::store::{Store, StoreError, Unusable};
@@ -21,6 +23,13 @@ pub(super) struct Run<'a> {
     pub progress: &'a (dyn Fn(&Progress) + Send + Sync),
 }
 
+/// What a stored page refers to.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub patients: Vec<PatientId>,
+    pub locations: Vec<String>,
+}
+
 impl Run<'_> {
     /// Stores resources of one type that were just read. Storing them twice changes nothing.
     pub async fn keep(
@@ -28,20 +37,23 @@ impl Run<'_> {
         kind: ResourceType,
         resources: &[Value],
         report: &mut TypeReport,
-    ) -> Result<Intake, StoreError> {
+    ) -> Result<Named, StoreError> {
         let connection = self.client.connection();
         let (tenant, ehr) = (&connection.tenant, &connection.id);
         let now = self.store.clock().now();
-        let mut intake = Intake::of(resources, kind, now);
-        let mut tx = self.store.write(tenant).await?;
-        let rows = std::mem::take(&mut intake.rows);
-        let change = tx.upsert_mirror(ehr, self.id, rows.clone()).await?;
-        intake.rows = rows;
-        let changed: Vec<&Patient> = intake
-            .patients
+        let intake = Intake::of(resources, kind, now);
+        let named = Named { patients: intake.subjects(), locations: intake.locations };
+        let well: Vec<String> = intake
+            .rows
             .iter()
-            .filter(|patient| change.changed.iter().any(|(key, _)| key.id == patient.id.as_str()))
+            .map(|row| row.version.key.id.clone())
+            .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
             .collect();
+        let mut tx = self.store.write(tenant).await?;
+        let change = tx.upsert_mirror(ehr, self.id, intake.rows).await?;
+        let new_ids: HashSet<&str> = change.changed.iter().map(|(key, _)| key.id.as_str()).collect();
+        let changed: Vec<&Patient> =
+            intake.patients.iter().filter(|patient| new_ids.contains(patient.id.as_str())).collect();
         if !changed.is_empty() {
             tx.upsert_patients(ehr, &changed, &self.options.region).await?;
         }
@@ -53,12 +65,7 @@ impl Run<'_> {
             // Another clock on the wall moves every reminder of that place; which patients go there is not indexed.
             tx.replan_everyone(now).await?;
         }
-        let well: Vec<&str> = intake
-            .rows
-            .iter()
-            .map(|row| row.version.key.id.as_str())
-            .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
-            .collect();
+        let well: Vec<&str> = well.iter().map(String::as_str).collect();
         tx.resolve_quarantine(ehr, kind.as_str(), &well).await?;
         let new = tx.quarantine(ehr, &intake.unusable).await?;
         let events = new.iter().map(|it| {
@@ -72,7 +79,7 @@ impl Run<'_> {
         report.changed += change.changed.len();
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
-        Ok(intake)
+        Ok(named)
     }
 
     /// Puts one resource that could not be read at all into quarantine.

@@ -7,25 +7,24 @@ use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::store::{StoreError, Unusable};
 
-use super::intake::Intake;
-use super::page::Run;
+use super::page::{Named, Run};
 use super::report::TypeReport;
 
 impl Run<'_> {
     /// Reads the patients and locations that a stored page names and the mirror lacks. Asked once a run for each.
     pub async fn fetch_referred(
         &self,
-        intake: &Intake,
+        named: &Named,
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<(), StoreError> {
         let connection = self.client.connection();
         let view = self.store.view(&connection.tenant);
         let mut missing = Vec::new();
-        for patient in view.unknown_patients(&connection.id, &intake.subjects()).await? {
+        for patient in view.unknown_patients(&connection.id, &named.patients).await? {
             missing.push(ResourceKey::new(ResourceType::Patient, patient.as_str()));
         }
-        for location in &intake.locations {
+        for location in &named.locations {
             let key = ResourceKey::new(ResourceType::Location, location.as_str());
             if !asked.contains(&key) && view.mirror_resource(&connection.id, &key).await?.is_none() {
                 missing.push(key);

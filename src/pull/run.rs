@@ -12,6 +12,7 @@ use crate::ehr::plan::{Ask, CapabilityPlan};
 use crate::ehr::scopes::Access;
 use crate::store::{Store, StoreError};
 
+use super::alarms;
 use super::options::PullOptions;
 use super::page::Run;
 use super::planning::{PlanCounts, plan_due};
@@ -85,13 +86,14 @@ async fn pull_and_plan(
 ) -> Result<(), PullError> {
     let connection = client.connection();
     let (tenant, ehr) = (&connection.tenant, &connection.id);
-    let capability = client.capability().await?;
-    let token = client.tokens().get().await.map_err(EhrError::from)?;
+    let token = client.tokens().get().await.map_err(EhrError::from);
+    alarms::of_token(store, connection, token.as_deref()).await?;
+    let token = token?;
     let mut tx = store.write(tenant).await?;
     tx.set_granted_scopes(ehr, &token.granted.to_string()).await?;
     tx.commit().await?;
 
-    let plan = CapabilityPlan::derive(connection, &capability);
+    let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
     let run = Run { id: report.id, store, client, options, plan, progress };
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
@@ -111,6 +113,7 @@ async fn pull_and_plan(
         tx.note_pull_run(report.id, &json!(report)).await?;
         tx.commit().await?;
     }
+    alarms::of_quarantine(store, connection, report).await?;
     // Only now, after the last page of every type that a rule reads.
     let planned = |counts: PlanCounts| progress(&Progress::Planned { patients: counts.patients });
     report.planned = plan_due(store, tenant, ehr, options, &planned).await?;

@@ -29,6 +29,7 @@ struct SealedReply {
     from: Address,
     to: String,
     text: Phi<String>,
+    handled: Option<ReplyMeaning>,
 }
 
 impl Tx<'_> {
@@ -93,7 +94,7 @@ impl Tx<'_> {
     pub async fn add_reply(&mut self, it: &Reply) -> Result<bool, StoreError> {
         self.prepare_keys(Class::Message, [NOBODY]).await?;
         let digest = self.view().blind(it.from.kind(), it.from.expose()).await?;
-        let body = SealedReply { from: it.from.clone(), to: it.to.clone(), text: it.text.clone() };
+        let body = SealedReply { from: it.from.clone(), to: it.to.clone(), text: it.text.clone(), handled: it.handled };
         let row = reply::ActiveModel {
             id: Set(it.id.0),
             tenant: Set(self.tenant.to_string()),
@@ -239,6 +240,7 @@ impl View<'_> {
             from: body.from,
             to: body.to,
             text: body.text,
+            handled: body.handled,
             received_at: row.received_at,
         })
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::keyring::{Class, NOBODY};
 use super::tables::event;
 use super::{StoreError, Tx, View};
+use crate::clock::hexadecimal;
 use crate::domain::{Actor, EhrId, Event, EventId, EventKind, EventOutcome, MessageId, PatientId, ReminderId, RuleId};
 
 /// What is sealed of an event.
@@ -55,7 +56,7 @@ impl Tx<'_> {
             let leaf = leaf(&event, &salt);
             let mac = mac_key.mac(&mac_input(&event, &leaf));
             let row = event.id.to_string();
-            let sealed = SealedDetail { salt: hex(&salt), detail: event.detail };
+            let sealed = SealedDetail { salt: hexadecimal(&salt), detail: event.detail };
             let detail = self.seal_json(Class::History, subject, "event", "detail", &row, &sealed)?;
             rows.push(event::ActiveModel {
                 id: Set(event.id.0),
@@ -162,10 +163,6 @@ fn mac_input(event: &Event, leaf: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(event.tenant.as_str().as_bytes());
     bytes.extend_from_slice(leaf);
     bytes
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Splits rows so that one statement stays below the databases' limits of bound values.

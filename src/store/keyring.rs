@@ -139,18 +139,6 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Opens one sealed column.
-    pub(super) async fn open(
-        &self,
-        table: &str,
-        column: &str,
-        row: &str,
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, StoreError> {
-        self.load_keys([sealed]).await?;
-        self.open_loaded(table, column, row, sealed)
-    }
-
     /// Opens one sealed column whose key was loaded before.
     pub(super) fn open_loaded(
         &self,

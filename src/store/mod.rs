@@ -156,10 +156,6 @@ impl Store {
     pub fn view<'a>(&'a self, tenant: &'a TenantId) -> View<'a> {
         View { store: self, tenant, conn: DatabaseExecutor::Connection(&self.inner.db) }
     }
-
-    fn is_sqlite(&self) -> bool {
-        self.inner.db.get_database_backend() == DatabaseBackend::Sqlite
-    }
 }
 
 impl View<'_> {

@@ -14,6 +14,7 @@ mod pull;
 mod rules;
 mod sandbox;
 mod store;
+mod supply;
 mod support;
 mod web_hooks;
 mod web_pages;

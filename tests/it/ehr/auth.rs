@@ -47,6 +47,18 @@ async fn callers_that_waited_for_a_failed_request_share_its_failure() {
 }
 
 #[tokio::test]
+async fn a_token_endpoint_that_is_down_is_not_stormed_by_those_who_wait() {
+    let site = Site::open().await;
+    let down = FaultKind::ServerError { status: 503, retry_after: None };
+    site.hospital.inject(Fault::new(down).on("/oauth2/token").always());
+    let calls = (0..20).map(|_| site.client.tokens().get());
+    for result in futures_util::future::join_all(calls).await {
+        assert!(matches!(result, Err(TokenError::Throttled { status: 503, .. })));
+    }
+    assert_eq!(site.asked("POST", "/oauth2/token"), 4, "the tries of one caller");
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_before_it_ends_and_not_long_before() {
     let site = Site::open().await;
     let first = site.client.tokens().get().await.unwrap();

@@ -50,7 +50,7 @@ async fn the_wait_that_a_server_asks_for_is_kept() {
     let before = site.naps.taken().len();
     let long = FaultKind::TooManyRequests { retry_after: Some(RetryAfter::Seconds(600)) };
     let error = find(&site, long, 1).await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(600)), "the caller comes back later: {error}");
+    assert_eq!(error.retry_after(), Some(Duration::from_mins(10)), "the caller comes back later: {error}");
     assert_eq!(site.naps.taken().len(), before);
 }
 

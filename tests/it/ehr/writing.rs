@@ -110,6 +110,7 @@ async fn an_empty_answer_with_a_location_is_enough() {
     };
     assert_eq!((done.id.as_deref(), done.version_id.as_deref()), (Some("77"), Some("3")));
     let asked = server.asked().into_iter().find(|asked| asked.path == "/fhir/Communication").unwrap();
+    assert_eq!(asked.method, "POST");
     let condition = asked.headers.iter().find(|(name, _)| name == "if-none-exist").unwrap();
     assert_eq!(condition.1, "identifier=https%3A%2F%2Fgw.example%2Fsid%7Cm-1");
 }

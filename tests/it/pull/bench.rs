@@ -65,7 +65,7 @@ impl Bench {
         self.t.clock.now()
     }
 
-    pub fn options(&self, mode: Mode) -> PullOptions {
+    pub fn options(mode: Mode) -> PullOptions {
         PullOptions {
             mode,
             overlap: TimeDelta::minutes(10),
@@ -80,7 +80,7 @@ impl Bench {
     }
 
     pub async fn pull(&self, mode: Mode) -> RunReport {
-        pull::run(&self.t.store, &self.client, &self.options(mode), &|_| {}).await.unwrap()
+        pull::run(&self.t.store, &self.client, &Self::options(mode), &|_| {}).await.unwrap()
     }
 
     pub async fn sync(&self) -> RunReport {

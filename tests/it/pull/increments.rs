@@ -10,7 +10,7 @@ use beckon::store::EventFilter;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::bench::{bench, each_hospital, of};
+use super::bench::{Bench, bench, each_hospital, of};
 
 #[tokio::test]
 async fn everything_at_the_ehr_is_mirrored_or_in_quarantine_with_its_reason() {
@@ -190,7 +190,7 @@ async fn a_run_is_told_while_it_goes_and_recorded_when_it_ends() {
     b.book("a1", "ada", 3);
     let told: Mutex<Vec<Progress>> = Mutex::default();
     let watch = |progress: &Progress| told.lock().unwrap().push(progress.clone());
-    let report = pull::run(&b.t.store, &b.client, &b.options(Mode::Increment), &watch).await.unwrap();
+    let report = pull::run(&b.t.store, &b.client, &Bench::options(Mode::Increment), &watch).await.unwrap();
     let told = told.into_inner().unwrap();
     assert!(matches!(told[0], Progress::Began { kind: ResourceType::Location, .. }), "{told:?}");
     assert!(

@@ -1,6 +1,7 @@
 //! Pull runs against the simulated hospital: all of it or an honest gap, and what it makes of reminders.
 
 mod bench;
+mod canned;
 mod increments;
 mod planning;
 mod trouble;

@@ -1,6 +1,6 @@
 //! Bad input and bad weather: each has its place named, the run goes on, and nothing else is lost.
 
-use beckon::domain::ResourceType;
+use beckon::domain::{AlertKind, ResourceType};
 use beckon::pull::{PullError, RunState};
 use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
@@ -51,10 +51,11 @@ async fn an_error_in_one_type_does_not_lose_the_others() {
 async fn a_run_cut_off_in_the_middle_keeps_its_pages_and_not_its_watermark() {
     each_hospital(0, async |b| {
         fill(&b);
-        let broken = FaultKind::ServerError { status: 500, retry_after: None };
-        b.hospital.inject(Fault::new(broken).on("/fhir/Appointment").after(1).times(4));
+        // The second page is never to be had, however often the search starts again.
+        b.hospital.inject(Fault::new(FaultKind::ExpiredPaging).always());
         let report = of(&b.sync().await, APPOINTMENT);
-        assert_eq!((report.pages, report.read, report.complete), (1, 20, false), "{report:?}");
+        assert_eq!((report.pages, report.changed, report.complete), (3, 20, false), "{report:?}");
+        assert!(report.error.unwrap().contains("must start again"));
         assert_eq!(b.since(APPOINTMENT).await, None);
         b.hospital.clear_faults();
         let report = of(&b.sync().await, APPOINTMENT);
@@ -85,7 +86,9 @@ async fn a_scope_that_was_not_granted_is_not_an_empty_ehr() {
     let scopes = "system/Patient.rs system/Location.rs system/Condition.rs".to_owned();
     b.hospital.inject(Fault::new(FaultKind::GrantScopes { scopes }).always());
     let open = b.open_reminders("ada").await;
+    let asked = b.searches("Appointment").len();
     let report = b.sync().await;
+    assert_eq!(b.searches("Appointment").len(), asked, "a server might answer with nothing");
     let error = of(&report, APPOINTMENT).error.unwrap();
     assert!(error.contains("scope") && error.contains("Appointment"), "{error}");
     assert_eq!(of(&report, APPOINTMENT).gone, 0);
@@ -125,12 +128,45 @@ async fn what_cannot_be_used_is_set_aside_and_let_out_when_it_is_mended() {
 #[tokio::test]
 async fn without_a_token_nothing_is_pulled_and_the_run_says_why() {
     let b = bench(|ehr| ehr.client_id = "nobody".to_owned()).await;
-    let options = b.options(beckon::pull::Mode::Increment);
+    let options = Bench::options(beckon::pull::Mode::Increment);
     let error = beckon::pull::run(&b.t.store, &b.client, &options, &|_| {}).await.unwrap_err();
     assert!(matches!(error, PullError::Ehr(_)), "{error}");
     let runs = b.t.store.view(&b.t.tenant).pull_runs(&b.ehr, 1).await.unwrap();
     assert_eq!(runs[0].state, "failed");
     assert!(runs[0].error.as_ref().unwrap().contains("does not accept this client"), "{:?}", runs[0].error);
+}
+
+#[tokio::test]
+async fn people_are_told_of_refused_tokens_missing_scopes_and_a_full_quarantine_until_it_is_well_again() {
+    let kinds = async |b: &Bench| -> Vec<AlertKind> {
+        let alerts = b.t.store.view(&b.t.tenant).alerts(true, None, 10).await.unwrap();
+        alerts.into_iter().filter(|alert| alert.resolved_at.is_none()).map(|alert| alert.kind).collect()
+    };
+    let b = bench(|_| {}).await;
+    b.patient("ada");
+    for number in 0..30 {
+        let mut nobody = b.appointment(&format!("n{number}"), "ada", 3);
+        nobody.as_object_mut().unwrap().remove("participant");
+        b.hospital.put(nobody).unwrap();
+    }
+    b.sync().await;
+    assert_eq!(kinds(&b).await, [AlertKind::QuarantineSpike]);
+    for number in 0..30 {
+        b.book(&format!("n{number}"), "ada", 3);
+    }
+    b.t.clock.advance(TimeDelta::hours(1));
+    let scopes = "system/Patient.rs system/Appointment.rs system/Location.rs system/Condition.rs".to_owned();
+    b.hospital.inject(Fault::new(FaultKind::GrantScopes { scopes }));
+    b.sync().await;
+    assert_eq!(kinds(&b).await, [AlertKind::ScopesMissing]);
+    b.t.clock.advance(TimeDelta::hours(1));
+    b.sync().await;
+    assert_eq!(kinds(&b).await, []);
+
+    let stranger = bench(|ehr| ehr.client_id = "nobody".to_owned()).await;
+    let options = Bench::options(beckon::pull::Mode::Increment);
+    beckon::pull::run(&stranger.t.store, &stranger.client, &options, &|_| {}).await.unwrap_err();
+    assert_eq!(kinds(&stranger).await, [AlertKind::TokenRefused]);
 }
 
 #[tokio::test]

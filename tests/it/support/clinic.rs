@@ -198,6 +198,7 @@ impl Clinic {
             from: phone,
             to: "+15125550199".to_owned(),
             text: Phi::new("C, see you Thursday".to_owned()),
+            handled: None,
             received_at: now,
         };
         tx.add_reply(&reply).await.unwrap();
