@@ -10,6 +10,7 @@ mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
 mod house;
+mod outbox;
 mod pull;
 mod rules;
 mod sandbox;
