@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
+use super::stages::Stage;
 use super::{Outbox, OutboxError, Providers};
 use crate::channels::{OutboundEmail, OutboundSms};
 use crate::domain::{
@@ -69,7 +70,10 @@ impl Outbox {
             (it, outcome)
         });
         let answered: Vec<(Ready, Called)> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
-        self.settle(answered).await
+        self.watcher.ended(Stage::Deliver);
+        self.settle(answered).await?;
+        self.watcher.ended(Stage::Settle);
+        Ok(())
     }
 
     /// Calls the provider, unless the last look says that nothing may go out any more.

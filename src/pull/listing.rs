@@ -144,9 +144,8 @@ impl Run<'_> {
         let mut seen = Seen::default();
         while let Some(page) = pages.next().await? {
             seen.note(&page, from);
-            let intake = self.keep(kind, &page.matches, report).await?;
-            self.fetch_referred(&intake, asked, report).await?;
-            report.pages += 1;
+            let missing = self.destination().page(kind, &page.matches, asked, report).await?;
+            self.fetch_referred(missing, report).await?;
             (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
         }
         Ok(seen)

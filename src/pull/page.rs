@@ -1,8 +1,10 @@
 //! Storing one page: mirror, patients, quarantine and history in one transaction.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EventKind, Patient, ResourceType, RunId};
+use crate::domain::{Actor, EhrId, EventKind, Patient, ResourceKey, ResourceType, RunId, TenantId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
 use crate::store::{Store, StoreError, Unusable};
@@ -21,21 +23,49 @@ pub(super) struct Run<'a> {
     pub progress: &'a (dyn Fn(&Progress) + Send + Sync),
 }
 
-impl Run<'_> {
+/// Where the pages of one run are stored, wherever they come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    pub store: &'a Store,
+    pub tenant: &'a TenantId,
+    pub ehr: &'a EhrId,
+    pub run: RunId,
+    /// Region in which telephone numbers without a country code are read.
+    pub region: &'a str,
+}
+
+impl Destination<'_> {
+    /// Stores one page of one type, and answers what it refers to and the mirror lacks: each is answered once, as
+    /// `asked` remembers it.
+    ///
+    /// # Errors
+    /// The store refuses; then nothing of the page is stored.
+    pub async fn page(
+        &self,
+        kind: ResourceType,
+        resources: &[Value],
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let intake = self.keep(kind, resources, report).await?;
+        let missing = self.missing(&intake, asked).await?;
+        report.pages += 1;
+        Ok(missing)
+    }
+
     /// Stores resources of one type that were just read. Storing them twice changes nothing.
-    pub async fn keep(
+    pub(super) async fn keep(
         &self,
         kind: ResourceType,
         resources: &[Value],
         report: &mut TypeReport,
     ) -> Result<Intake, StoreError> {
-        let connection = self.client.connection();
-        let (tenant, ehr) = (&connection.tenant, &connection.id);
+        let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
         let mut intake = Intake::of(resources, kind, now);
         let mut tx = self.store.write(tenant).await?;
         let rows = std::mem::take(&mut intake.rows);
-        let change = tx.upsert_mirror(ehr, self.id, rows.clone()).await?;
+        let change = tx.upsert_mirror(ehr, self.run, rows.clone()).await?;
         intake.rows = rows;
         let changed: Vec<&Patient> = intake
             .patients
@@ -43,7 +73,7 @@ impl Run<'_> {
             .filter(|patient| change.changed.iter().any(|(key, _)| key.id == patient.id.as_str()))
             .collect();
         if !changed.is_empty() {
-            tx.upsert_patients(ehr, &changed, &self.options.region).await?;
+            tx.upsert_patients(ehr, &changed, self.region).await?;
         }
         let mut affected: Vec<_> = change.changed.iter().filter_map(|(_, patient)| patient.clone()).collect();
         affected.sort();
@@ -73,6 +103,19 @@ impl Run<'_> {
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
         Ok(intake)
+    }
+}
+
+impl Run<'_> {
+    pub fn destination(&self) -> Destination<'_> {
+        let connection = self.client.connection();
+        Destination {
+            store: self.store,
+            tenant: &connection.tenant,
+            ehr: &connection.id,
+            run: self.id,
+            region: &self.options.region,
+        }
     }
 
     /// Puts one resource that could not be read at all into quarantine.
