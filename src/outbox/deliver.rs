@@ -11,7 +11,7 @@ use crate::domain::{
     Actor, Address, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message, MessageState,
     OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
 };
-use crate::store::{SendMode, Settlement, Store, Tx, WriteBackSubject};
+use crate::store::{SendMode, Sending, Settlement, Store, StoreError, Tx, WriteBackSubject};
 
 /// Provider calls under way at once.
 const CALLS_AT_ONCE: usize = 16;
@@ -65,9 +65,13 @@ impl Outbox {
         if ready.is_empty() {
             return Ok(());
         }
-        let calls = stream::iter(ready).map(|it| async move {
-            let outcome = self.call(&it).await;
-            (it, outcome)
+        let gate = Gate::default();
+        let calls = stream::iter(ready).map(|it| {
+            let gate = &gate;
+            async move {
+                let outcome = self.call(&it, gate).await;
+                (it, outcome)
+            }
         });
         let answered: Vec<(Ready, Called)> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
         self.watcher.ended(Stage::Deliver);
@@ -77,12 +81,12 @@ impl Outbox {
     }
 
     /// Calls the provider, unless the last look says that nothing may go out any more.
-    async fn call(&self, it: &Ready) -> Called {
+    async fn call(&self, it: &Ready, gate: &Gate) -> Called {
         let now = self.now();
         if it.message.expires_at <= now {
             return Called::Not(Reason::Expired);
         }
-        match self.store.view(&self.tenant).sending().await {
+        match gate.look(self).await {
             Ok(sending) if sending.mode == SendMode::Off => return Called::Not(Reason::SendingOff),
             Ok(sending) if sending.halt_for(it.message.rule.as_ref(), it.message.channel).is_some() => {
                 return Called::Not(Reason::Halted);
@@ -247,6 +251,29 @@ impl Outbox {
         let mut byte = [0_u8];
         self.store.entropy().fill(&mut byte);
         base + base * i32::from(byte[0]) / (255 * 5)
+    }
+}
+
+/// What may leave, as the calls of one batch see it. Each call looks; a look is shared by those that come within a
+/// moment, which is far less than the five seconds in which a halt must hold.
+#[derive(Default)]
+struct Gate(tokio::sync::Mutex<Option<(tokio::time::Instant, Sending)>>);
+
+/// How long a look may be shared.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Gate {
+    async fn look(&self, outbox: &Outbox) -> Result<Sending, StoreError> {
+        let mut last = self.0.lock().await;
+        if let Some((at, sending)) = last.as_ref()
+            && at.elapsed() < MOMENT
+        {
+            return Ok(sending.clone());
+        }
+        let at = tokio::time::Instant::now();
+        let sending = outbox.store.view(&outbox.tenant).sending().await?;
+        *last = Some((at, sending.clone()));
+        Ok(sending)
     }
 }
 
