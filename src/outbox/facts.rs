@@ -204,6 +204,11 @@ impl Gathered {
         }
     }
 
+    /// Whether the budget was reckoned with this message.
+    pub(super) fn counted(&self, message: MessageId) -> bool {
+        self.contacts.iter().any(|(_, known, _)| *known == message)
+    }
+
     /// Parses what one reminder is about.
     pub(super) fn subject(&self, reminder: &Reminder, now: DateTime<Utc>) -> Subject {
         let (patient_state, patient_value) = self.reading(&reminder.patient, &patient_key(&reminder.patient));

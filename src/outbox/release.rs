@@ -126,7 +126,7 @@ impl Outbox {
         }
         self.settle_undelivered(settled).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
-        let opened = self.open(ehr, ready).await?;
+        let opened = self.open(ehr, ready, &gathered).await?;
         let sent = opened.len();
         self.deliver(opened).await?;
         Ok(sent)
@@ -250,7 +250,12 @@ impl Outbox {
 
     /// The last transaction before the providers are called: everything that could have changed since the facts were
     /// gathered is looked at once more under a lock, then messages, attempts, decisions and events are stored together.
-    async fn open(&self, ehr: &EhrId, ready: Vec<(Reminder, Decision, Message)>) -> Result<Vec<Ready>, OutboxError> {
+    async fn open(
+        &self,
+        ehr: &EhrId,
+        ready: Vec<(Reminder, Decision, Message)>,
+        gathered: &Gathered,
+    ) -> Result<Vec<Ready>, OutboxError> {
         if ready.is_empty() {
             return Ok(Vec::new());
         }
@@ -273,11 +278,15 @@ impl Outbox {
         let opted_out = tx.view().opted_out_now(&asked).await?;
         let since = tx.now() - TimeDelta::days(7);
         let mut contacts = tx.view().contacts_since(ehr, &patients, since).await?;
+        // Another replica wrote to these while we decided: what was reckoned of their budget is void.
+        let written_to: BTreeSet<PatientId> =
+            contacts.iter().filter(|(_, message, _)| !gathered.counted(*message)).map(|it| it.0.clone()).collect();
         let mut opening = Vec::with_capacity(ready.len());
         for ((reminder, decision, message), opted_out) in ready.into_iter().zip(opted_out) {
             let week = contacts.iter().filter(|(patient, _, _)| *patient == reminder.patient).count();
             let allowed = held.contains(&reminder.id)
                 && !opted_out
+                && !written_to.contains(&reminder.patient)
                 && sending.halt_for(message.rule.as_ref(), message.channel).is_none()
                 && (week as u32) < self.settings.send.per_week;
             if allowed {
