@@ -15,6 +15,9 @@ use crate::domain::{
 };
 use crate::store::{SendMode, Sending, Settlement, Store, StoreError, Tx, WriteBackSubject};
 
+/// A call begins no later than this after its attempt was opened, so that it ends before the lease does: behind slow
+/// calls the wait may be long, and after the lease another replica takes the message over.
+const CALL_WITHIN: TimeDelta = TimeDelta::minutes(4);
 /// Provider calls under way at once.
 const CALLS_AT_ONCE: usize = 16;
 /// Answers settled in one transaction at most, and how long the first of them waits for the others.
@@ -102,6 +105,9 @@ impl Outbox {
         let now = self.now();
         if it.message.expires_at <= now {
             return Called::Not(Reason::Expired);
+        }
+        if now - it.attempt.opened_at > CALL_WITHIN {
+            return Called::TooLate;
         }
         match gate.look(self).await {
             Ok(sending) if sending.mode == SendMode::Off => return Called::Not(Reason::SendingOff),
@@ -239,6 +245,10 @@ impl Outbox {
                 settlement.code = Some(reason.as_str().to_owned());
                 settlement.next_attempt_at = Some(it.message.expires_at);
             }
+            Called::TooLate => {
+                settlement.code = Some("not_called_in_time".to_owned());
+                settlement.next_attempt_at = Some(now);
+            }
             Called::Answered(Outcome::Accepted { provider_ref, protection }) => {
                 settlement.state = AttemptState::Accepted;
                 settlement.provider_ref = Some(provider_ref.clone());
@@ -315,6 +325,8 @@ pub(super) enum Called {
     Answered(Outcome),
     /// It was not called, and why.
     Not(Reason),
+    /// It was not called, because its turn came when the lease was nearly over.
+    TooLate,
 }
 
 pub(super) fn settled_event(tx: &Tx<'_>, message: &Message, settlement: &Settlement) -> Event {

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 
 use super::deliver::{Ready, opened, opened_event, settled_event};
 use super::{BATCH, Outbox, OutboxError, Providers, SEND_LEASE};
+use crate::channels::sms::SmsRecord;
 use crate::domain::{
     Address, AlertKind, Attempt, AttemptState, Channel, EhrId, Event, Message, MessageOrigin, MessageState, Reason,
     Reminder, ReminderId, Verdict,
@@ -92,7 +93,9 @@ impl Outbox {
         };
         match found {
             Ok(records) => {
-                if let Some(record) = records.iter().find(|record| record.body.expose() == body.text.expose()) {
+                let same = records.iter().filter(|record| record.body.expose() == body.text.expose());
+                let Ok(unclaimed) = self.unclaimed(same, last).await else { return Look::StillUnknown(settlement) };
+                if let Some(record) = unclaimed {
                     settlement.state = AttemptState::Accepted.advance(record.state);
                     settlement.provider_ref = Some(record.sid.clone());
                     settlement.code.clone_from(&record.code);
@@ -104,6 +107,8 @@ impl Outbox {
                 }
                 settlement.state = AttemptState::Failed;
                 settlement.code = Some("not_found_at_provider".to_owned());
+                // Settling ends the lease; this keeps others away while it is tried again.
+                settlement.next_attempt_at = Some(now + SEND_LEASE);
                 if delivery.message.expires_at <= now {
                     settlement.next_attempt_at = None;
                     settlement.closed = Some((MessageState::Expired, Some(Reason::Expired)));
@@ -116,6 +121,21 @@ impl Outbox {
                 Look::StillUnknown(settlement)
             }
         }
+    }
+
+    /// The first of these texts that no other attempt stands for: two patients with one phone may be told the same words.
+    async fn unclaimed<'a>(
+        &self,
+        records: impl Iterator<Item = &'a SmsRecord>,
+        last: &Attempt,
+    ) -> Result<Option<&'a SmsRecord>, OutboxError> {
+        for record in records {
+            let known = self.store.view(&self.tenant).attempt_by_ref(&last.provider, &record.sid).await?;
+            if known.is_none_or(|attempt| attempt.id == last.id) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     async fn store_settlement(&self, message: &Message, settlement: &Settlement) -> Result<(), OutboxError> {

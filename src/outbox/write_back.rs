@@ -121,7 +121,7 @@ impl Outbox {
                 error: None,
                 next_at: document.next_at,
             },
-            Err(error) => self.failed(line, &error.to_string(), error.is_transient()),
+            Err(error) => self.failed(line, &error.to_string(), may_pass(&error)),
         })
     }
 
@@ -283,6 +283,14 @@ impl Outbox {
             is_final: !waiting && delivery.state != MessageState::Queued,
         })
     }
+}
+
+/// Whether a later try may go through: also after somebody else changed it meanwhile (the next try reads it anew), and
+/// after a page of a proxy instead of an answer.
+fn may_pass(error: &EhrError) -> bool {
+    use crate::ehr::error::Refusal;
+    let passes = matches!(error, EhrError::Refused { refusal: Refusal::Conflict, .. } | EhrError::NotFhir { .. });
+    passes || error.is_transient()
 }
 
 const fn was_taken(attempt: &Attempt) -> bool {

@@ -26,7 +26,7 @@ async fn off_sends_nothing_and_live_sends_it_then() {
 
 #[tokio::test]
 async fn test_mode_reaches_listed_addresses_only() {
-    let send = "safe_addresses = [\"(312) 555-0101\", \"Safe@example.org\"]".to_owned();
+    let send = "safe_addresses = [\"(312) 555-0101\", \"safe@example.org\"]".to_owned();
     each_house_with(Setup { mode: SendMode::Test, send, ..Setup::default() }, async |house| {
         let mail = |address: &str| serde_json::json!([{"system": "email", "value": address}]);
         for (id, telecom) in [

@@ -5,7 +5,7 @@ use beckon::sandbox::{Fault, FaultKind, RetryAfter};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::support::house::{ADA, ADA_PHONE, House, each_house, mobile};
+use crate::support::house::{ADA, ADA_PHONE, House, each_house, mobile, patient};
 
 const PHONE: &str = "/2010-04-01";
 
@@ -79,7 +79,9 @@ async fn the_same_words_to_a_shared_phone_are_not_mistaken_for_one_another() {
     each_house(async |house| {
         // Twins with visits at the same hour: their texts are equal to the letter.
         for id in ["castor", "pollux"] {
-            house.patient(id, mobile(ADA_PHONE));
+            let mut twin = patient(id, mobile(ADA_PHONE));
+            twin["name"] = json!([{"family": "Lovelace", "given": ["Sam"]}]);
+            house.hospital.put(twin).unwrap();
             house.book(&format!("visit-{id}"), id, house.now() + TimeDelta::days(3) + TimeDelta::hours(1));
         }
         house.sync().await;

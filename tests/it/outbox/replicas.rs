@@ -45,20 +45,20 @@ async fn two_replicas_together_keep_one_persons_budget() {
     each_house(async |house| {
         house.ada();
         house.book("first", ADA, house.now() + TimeDelta::days(3) + TimeDelta::hours(1));
-        house.book("second", ADA, house.now() + TimeDelta::days(3) + TimeDelta::hours(1) + TimeDelta::minutes(45));
+        house.book("second", ADA, house.now() + TimeDelta::days(3) + TimeDelta::hours(1) + TimeDelta::minutes(2));
         house.sync().await;
         let other = house.second().await;
         other.clients.get(&house.ehr).await.unwrap().plan().await.unwrap();
         // The first replica reads the first visit from a slow EHR; meanwhile the second one falls due, and the other
         // replica takes it.
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 200, millis: 60 }).on("/fhir").method("POST"));
+        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 100, millis: 100 }).on("/fhir").method("POST"));
         house.later(TimeDelta::hours(1));
         let reading = house.asked("POST", "/fhir");
         let late = async {
             while house.asked("POST", "/fhir") == reading {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
-            house.later(TimeDelta::minutes(46));
+            house.later(TimeDelta::minutes(3));
             other.outbox.turn().await.unwrap()
         };
         let (one, two) = tokio::join!(house.gateway.outbox.turn(), late);

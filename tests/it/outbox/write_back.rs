@@ -98,6 +98,7 @@ async fn an_update_that_collides_with_another_writer_is_made_again_on_the_new_ve
         let conflict = FaultKind::ServerError { status: 412, retry_after: None };
         house.hospital.inject(Fault::new(conflict).on(COMMUNICATION).method("PUT"));
         house.live(TimeDelta::hours(3)).await;
+        house.live(TimeDelta::hours(1)).await;
         let written = house.hospital.communications();
         assert_eq!((written.len(), &written[0]["status"]), (1, &json!("completed")));
         house.close().await;
