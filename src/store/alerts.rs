@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::tables::alert;
 use super::{StoreError, Tx, View};
@@ -175,7 +174,7 @@ fn alert_of(row: alert::Model) -> Result<Alert, StoreError> {
     let kind = AlertKind::parse(&row.kind)
         .ok_or(StoreError::Corrupt { what: "alert", reason: "a kind that this version does not know".to_owned() })?;
     Ok(Alert {
-        id: AlertId::from(Uuid::from(row.id)),
+        id: AlertId(row.id),
         kind,
         subject: row.subject,
         words: row.words,

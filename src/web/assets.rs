@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::RustEmbed;
 
 use super::answer::Answer;
@@ -18,7 +20,7 @@ struct Assets;
 /// The stylesheet's address; it changes with the content, so that browsers may keep what they have.
 pub static STYLESHEET: LazyLock<String> = LazyLock::new(|| {
     let content = Assets::get("beckon.css").map(|file| file.data.into_owned()).unwrap_or_default();
-    let hash: String = digest(&SHA256, &content).as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &content).as_ref()[..9]);
     format!("/assets/beckon.css?v={hash}")
 });
 

@@ -25,6 +25,8 @@ pub enum WebError {
     CrossSite,
     #[error("the form is not of this session")]
     StaleForm,
+    #[error("the signature does not fit")]
+    BadSignature,
     #[error("the request is too large")]
     TooLarge,
     /// What is wrong and what to do; without PHI.
@@ -53,7 +55,7 @@ impl WebError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::SignInNeeded => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::CrossSite | Self::StaleForm => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossSite | Self::StaleForm | Self::BadSignature => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadInput(..) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Store(StoreError::Conflict(_)) => StatusCode::CONFLICT,
@@ -91,6 +93,11 @@ impl WebError {
                 "The form belongs to an earlier session, so nothing was changed.",
                 "Go back, reload the page, and do it again.",
             ),
+            Self::BadSignature => (
+                "Refused",
+                "The signature does not fit, so nothing was taken in.",
+                "Check the account's auth token and the public address in the settings.",
+            ),
             Self::TooLarge => ("Too large", "The request is larger than any form here.", "Send less at once."),
             Self::BadInput(what, to_do) => ("That cannot be done", what.as_str(), *to_do),
             Self::Store(StoreError::Conflict(what)) => {
@@ -118,7 +125,7 @@ impl WebError {
         let route = request.match_pattern().unwrap_or_default();
         match &self {
             Self::Internal(_) | Self::Store(_) => tracing::error!(route, staff, error = %self, "a request failed"),
-            Self::Forbidden | Self::CrossSite | Self::StaleForm => {
+            Self::Forbidden | Self::CrossSite | Self::StaleForm | Self::BadSignature => {
                 tracing::warn!(route, staff, error = %self, "a request was refused");
             }
             _ => {}

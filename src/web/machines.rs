@@ -7,20 +7,30 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::WebError;
 use crate::domain::EhrId;
-use crate::ehr::{connect, keys::JWKS_MAX_AGE_SECONDS};
+use crate::ehr::connect::{self, ConnectError};
+use crate::ehr::keys::JWKS_MAX_AGE_SECONDS;
 use crate::outbox::{Intake, IntakeError, Report};
 
 /// The public keys that a connection signs with (SMART asymmetric client authentication).
 pub async fn jwks(call: Call) -> Answer {
     let id = EhrId::new(call.path("ehr"));
-    connect::load(&call.state.store, &call.state.tenant, &id).await.map_err(|_| WebError::NotFound)?;
-    let ring = connect::keys(&call.state.store, &call.state.tenant, &id).await.map_err(|error| {
-        tracing::error!(%error, ehr = %id, "the keys of a connection cannot be read");
-        WebError::NotFound
-    })?;
+    connect::load(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
+    let ring = connect::keys(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE_SECONDS}")))
         .json(ring.jwks(call.state.now())))
+}
+
+/// An EHR that is not ours has no keys; one that is ours and has none to show is our trouble, not the asker's.
+fn unpublished(error: ConnectError) -> WebError {
+    match error {
+        ConnectError::Unknown(_) | ConnectError::BadId(_) => WebError::NotFound,
+        ConnectError::Store(error) => WebError::Store(error),
+        error => {
+            tracing::error!(%error, "the keys of a connection cannot be read");
+            WebError::Internal("the keys of a connection cannot be read")
+        }
+    }
 }
 
 /// What became of a text. Answered as soon as it is stored.
@@ -49,7 +59,11 @@ fn intake(call: &Call) -> Result<&Intake, WebError> {
 
 /// The address as the provider was told it (a proxy may have changed what we see), the form, and the signature.
 fn signed(call: &Call, what: &str) -> (String, Vec<(String, String)>, String) {
-    let url = format!("{}/hooks/twilio/{}/{what}", call.state.settings.server.public_url, call.path("secret"));
+    let mut url = format!("{}/hooks/twilio/{}/{what}", call.state.settings.server.public_url, call.path("secret"));
+    let query = call.request.query_string();
+    if !query.is_empty() {
+        url = format!("{url}?{query}");
+    }
     let form = url::form_urlencoded::parse(&call.body).into_owned().collect();
     let header = call.request.headers().get("X-Twilio-Signature").and_then(|value| value.to_str().ok());
     (url, form, header.unwrap_or_default().to_owned())
@@ -58,10 +72,7 @@ fn signed(call: &Call, what: &str) -> (String, Vec<(String, String)>, String) {
 fn refusal(error: IntakeError) -> WebError {
     match error {
         IntakeError::Unknown => WebError::NotFound,
-        IntakeError::Signature => {
-            tracing::warn!("a webhook call was refused: {error}");
-            WebError::Forbidden
-        }
+        IntakeError::Signature => WebError::BadSignature,
         IntakeError::Malformed(error) => {
             tracing::warn!(%error, "a webhook call could not be read");
             WebError::BadInput("The report cannot be read".to_owned(), "Send it as the provider documents it.")

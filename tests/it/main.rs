@@ -15,6 +15,7 @@ mod rules;
 mod sandbox;
 mod store;
 mod support;
+mod web_hooks;
 mod web_pages;
 mod web_routes;
 mod web_sign_in;

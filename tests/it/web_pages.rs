@@ -122,8 +122,12 @@ async fn looking_at_a_patient_is_recorded_with_who_looked() {
         let mut casey = gateway.signed_in(Role::Clinician).await;
         assert!(events(&gateway, EventKind::PatientViewed).await.is_empty());
         let page = casey.get(&clinic.home()).await;
-        for text in ["Ada Augusta Lovelace", "1980-12-10 (45 years)", "MRN-0042", "America/Chicago (from the address)"]
-        {
+        for text in [
+            "Ada Augusta Lovelace",
+            "1980-12-10 (45 years)",
+            "MRN-0042",
+            "America/Chicago (from the address, from the area code, from the facility)",
+        ] {
             assert!(page.shows(text), "{text}");
         }
         assert!(page.shows("Not current"), "the old number is marked");

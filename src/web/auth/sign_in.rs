@@ -1,6 +1,5 @@
 //! Signing in and out.
 
-use actix_web::HttpResponse;
 use askama::Template;
 use secrecy::SecretString;
 
@@ -108,7 +107,7 @@ async fn enter(call: &Call, staff: &Staff, next: &str) -> Answer {
 fn show(call: &Call, login: String, next: String, problem: Option<&'static str>) -> Answer {
     let demo_roles = if call.state.demo.is_some() {
         vec![
-            ("clinician", "Clinician: patients, reminders and why"),
+            ("clinician", "Clinician: patients and why"),
             ("admin", "Administrator: sending, alerts"),
             ("compliance", "Compliance: the history"),
         ]
@@ -117,7 +116,7 @@ fn show(call: &Call, login: String, next: String, problem: Option<&'static str>)
     };
     let status = if problem.is_some() { 422 } else { 200 };
     let bare = Bare::new(&call.state, "Sign in");
-    Ok::<HttpResponse, WebError>(page_with_status(&SignInPage { bare, login, next, problem, demo_roles }, status)?)
+    page_with_status(&SignInPage { bare, login, next, problem, demo_roles }, status)
 }
 
 /// A place of ours to go on to; anything else leads to the first page.

@@ -6,10 +6,11 @@ use super::event_words::{EventLine, who_text};
 use super::names::{full_name, patient_address, zones};
 use super::titles::Titles;
 use crate::domain::{
-    Address, ContactSystem, Deceased, EhrId, EmailAddress, EnrolmentState, OptOut, OptOutScope, Patient, PatientId,
-    PatientStatus, PhoneNumber, Reason, Role, ZoneSource,
+    Address, ContactSystem, Deceased, EhrId, EmailAddress, EnrolmentState, EventKind, OptOut, OptOutScope, Patient,
+    PatientId, PatientStatus, PhoneNumber, Reason, Role, ZoneSource,
 };
 use crate::fhir::read;
+use crate::rules::Zones;
 use crate::store::{EventFilter, MessageFilter};
 use crate::web::access::viewed;
 use crate::web::answer::{Answer, page};
@@ -120,6 +121,8 @@ pub async fn patient(call: Call) -> Answer {
 
     let before = call.query("before").parse().ok();
     let filter = EventFilter {
+        // Who looked is for compliance to ask; here it would hide what happened.
+        kinds: EventKind::ALL.iter().copied().filter(|kind| *kind != EventKind::PatientViewed).collect(),
         ehr: Some(ehr.clone()),
         patient: Some(id.clone()),
         before,
@@ -149,12 +152,7 @@ pub async fn patient(call: Call) -> Answer {
         languages: patient.languages.iter().map(|it| it.tag.as_str()).collect::<Vec<_>>().join(", "),
         interpreter: patient.interpreter_required,
         restricted: patient.restricted,
-        zones: evidence
-            .candidates
-            .iter()
-            .map(|it| format!("{} ({})", it.zone, zone_source_words(it.source)))
-            .chain(evidence.unplaced.iter().map(|it| format!("abroad, not known where ({})", zone_source_words(*it))))
-            .collect(),
+        zones: zone_lines(&evidence),
         zones_open: evidence.is_resolved(),
         reach: reach(&call, &patient, &opt_outs),
         rules: rule_rows(&call, &ehr, &id, &live, &home).await?,
@@ -214,6 +212,21 @@ fn born(call: &Call, patient: &Patient) -> String {
     let today = call.state.now().with_timezone(&call.state.zone()).date_naive();
     let age = patient.age_on(today).map(|years| format!(" ({years} years)")).unwrap_or_default();
     format!("{}{age}", date.expose())
+}
+
+/// One line a zone, with everything that points to it.
+fn zone_lines(evidence: &Zones) -> Vec<String> {
+    let mut by_zone: Vec<(chrono_tz::Tz, Vec<&'static str>)> = Vec::new();
+    for it in &evidence.candidates {
+        let source = zone_source_words(it.source);
+        match by_zone.iter_mut().find(|(zone, _)| *zone == it.zone) {
+            Some((_, sources)) => sources.push(source),
+            None => by_zone.push((it.zone, vec![source])),
+        }
+    }
+    let known = by_zone.into_iter().map(|(zone, sources)| format!("{zone} ({})", sources.join(", ")));
+    let abroad = evidence.unplaced.iter().map(|it| format!("abroad, not known where ({})", zone_source_words(*it)));
+    known.chain(abroad).collect()
 }
 
 const fn zone_source_words(source: ZoneSource) -> &'static str {

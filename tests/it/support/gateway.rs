@@ -6,6 +6,7 @@ use std::sync::Arc;
 use beckon::clock::{Entropy, SystemEntropy};
 use beckon::config::load_text;
 use beckon::domain::{Actor, Role};
+use beckon::outbox::{Intake, Providers};
 use beckon::store::NewStaff;
 use beckon::web::{Demo, WebState, auth, serve};
 use reqwest::header::{HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
@@ -22,7 +23,19 @@ pub struct Setup {
     pub public_url: Option<&'static str>,
     /// The simulated hospital's admin address: makes it a demo.
     pub demo: Option<String>,
+    /// The phone company that texts go through: its webhooks are taken in.
+    pub phone: Option<PhoneCompany>,
 }
+
+pub struct PhoneCompany {
+    pub base_url: String,
+    pub account_sid: String,
+    pub auth_token: String,
+    pub number: String,
+}
+
+/// The unguessable part of the webhooks' addresses.
+pub const HOOK_SECRET: &str = "5f2b1c9e8d7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c";
 
 pub struct Gateway {
     pub t: TestStore,
@@ -43,12 +56,27 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let origin = setup.public_url.map_or_else(|| url.clone(), str::to_owned);
-        let settings = format!(
+        let mut settings = format!(
             "[server]\npublic_url = \"{origin}\"\n[seal]\nroot_key = \"{ROOT_KEY}\"\n[organisation]\nname = \
              \"Test Clinic\"\nphone = \"+15125550199\"\nzone = \"America/Chicago\"\n"
         );
+        if let Some(phone) = &setup.phone {
+            settings += &format!(
+                "[sms]\nbase_url = \"{}\"\naccount_sid = \"{}\"\nsecret = \"{token}\"\nwebhook_token = \"{token}\"\n\
+                 from = \"{}\"\nhook_secret = \"{HOOK_SECRET}\"\n",
+                phone.base_url,
+                phone.account_sid,
+                phone.number,
+                token = phone.auth_token,
+            );
+        }
         let settings = Arc::new(load_text(&settings).unwrap());
         let mut state = WebState::new(t.store.clone(), t.tenant.clone(), settings);
+        if setup.phone.is_some() {
+            let providers = Arc::new(Providers::from_settings(&state.settings).unwrap());
+            let (store, tenant) = (t.store.clone(), t.tenant.clone());
+            state.intake = Some(Intake::new(store, tenant, state.settings.clone(), providers));
+        }
         state.metrics = Some(Arc::new(|| "up 1\n".to_owned()));
         if let Some(admin_url) = setup.demo {
             state.demo = Some(Arc::new(Demo { admin_url, http: http() }));
