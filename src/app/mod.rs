@@ -2,8 +2,11 @@
 //! decides nothing itself.
 
 pub mod accounts;
+pub mod alerting;
+pub mod backup;
 pub mod demo;
 pub mod doctor;
+pub mod reconcile;
 mod serve;
 pub mod trace;
 
