@@ -39,3 +39,8 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+/// The schema's version: the name of its last migration.
+pub fn schema_version() -> String {
+    Migrator::migrations().last().map_or_else(String::new, |step| step.name().to_owned())
+}

@@ -3,8 +3,11 @@
 
 pub mod accounts;
 pub mod bench;
+pub mod alerting;
+pub mod backup;
 pub mod demo;
 pub mod doctor;
+pub mod reconcile;
 mod serve;
 pub mod trace;
 

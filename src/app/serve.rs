@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::alerting::Alerting;
 use super::{AppError, Gateway};
 use crate::outbox::Intake;
 use crate::scheduler::Scheduler;
@@ -25,6 +26,12 @@ impl Gateway {
 
     pub fn scheduler(&self) -> Scheduler {
         Scheduler::new(self.store.clone(), self.tenant.clone(), Arc::clone(&self.settings), self.clients.clone())
+    }
+
+    /// The watch over what needs a person.
+    pub fn alerting(&self) -> Result<Alerting, AppError> {
+        let settings = Arc::clone(&self.settings);
+        Alerting::new(self.store.clone(), self.tenant.clone(), settings, Arc::clone(&self.providers))
     }
 
     /// Runs until SIGTERM or Ctrl-C, then finishes what is under way.
@@ -49,9 +56,11 @@ impl Gateway {
         if with_worker {
             let outbox = self.outbox.clone();
             let scheduler = self.scheduler();
-            let (for_outbox, for_scheduler) = (told.clone(), told);
+            let alerting = self.alerting()?;
+            let (for_outbox, for_scheduler, for_alerting) = (told.clone(), told.clone(), told);
             workers.push(tokio::spawn(async move { outbox.run(for_outbox).await }));
             workers.push(tokio::spawn(async move { scheduler.run(for_scheduler).await }));
+            workers.push(tokio::spawn(async move { alerting.run(for_alerting).await }));
         }
         let server = match pages {
             Some((state, listener)) => {

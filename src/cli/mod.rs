@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to a terminal")]
 
 mod bench;
+mod alerts;
+mod backup;
 mod check;
 mod demo;
 mod ehr;
@@ -100,6 +102,13 @@ enum Command {
     Resume(sending::ResumeArgs),
     /// Show or set what may leave: off, test (safe addresses only) or live.
     SendMode(sending::ModeArgs),
+    /// What needs a person.
+    #[command(subcommand)]
+    Alerts(alerts::Command),
+    /// Write everything into one sealed file, while the gateway runs.
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty database; sending starts halted.
+    Restore(backup::RestoreArgs),
     /// Staff accounts.
     #[command(subcommand)]
     Staff(staff::Command),
@@ -147,6 +156,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Halt(args) => Box::pin(sending::halt(&at, args)).await,
         Command::Resume(args) => Box::pin(sending::resume(&at, args)).await,
         Command::SendMode(args) => Box::pin(sending::mode(&at, args)).await,
+        Command::Alerts(command) => Box::pin(alerts::run(&at, command)).await,
+        Command::Backup(args) => Box::pin(backup::backup(&at, args)).await,
+        Command::Restore(args) => Box::pin(backup::restore(&at, args)).await,
         Command::Staff(command) => Box::pin(staff::run(&at, command)).await,
         Command::Tenant(command) => Box::pin(tenant::run(&at, command)).await,
         Command::Bench(command) => Box::pin(bench::run(command)).await,

@@ -142,6 +142,8 @@ reasons! {
     NotSafeAddress => "not_safe_address", "Test mode: the address is not on the list of safe addresses.";
     TemplateFailed => "template_failed", "The template could not be rendered.";
     Superseded => "superseded", "Another reminder of the same occasion took its place.";
+    AlreadySent => "already_sent", "It was sent before the database was restored.";
+    MayBeSent => "may_be_sent", "It may have been sent before the database was restored, and nothing can tell.";
     ProviderRefused => "provider_refused", "The provider refused the message.";
     NotApplicable => "not_applicable", "The rule does not apply.";
     NotDue => "not_due", "It is not due yet.";

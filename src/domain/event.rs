@@ -209,5 +209,6 @@ event_kinds! {
     AlertAcknowledged => "alert.acknowledged",
     BackupTaken => "backup.taken",
     Restored => "backup.restored",
+    Reconciled => "backup.reconciled",
     KeyRotated => "key.rotated",
 }

@@ -7,10 +7,12 @@
 mod index;
 mod key;
 mod sealed;
+mod stream;
 
 pub use index::IndexKey;
 pub use key::{Key, KeyBytes, RootKey, WrappedKey};
 pub use sealed::{Place, key_of};
+pub use stream::{SealedReader, SealedWriter};
 
 /// What can go wrong with sealed bytes. Says nothing of their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

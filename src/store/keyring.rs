@@ -69,6 +69,13 @@ impl KeyRing {
         }
     }
 
+    /// Drops every unwrapped key: the rows they came from were replaced.
+    pub(super) fn forget(&self) {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.by_id.invalidate_all();
+        self.by_subject.invalidate_all();
+    }
+
     /// Remembers a key that a committed row wraps.
     pub(super) fn keep(&self, subject: Subject, key: Key) {
         self.by_id.insert(key.id(), key.clone());

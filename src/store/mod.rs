@@ -3,7 +3,9 @@
 
 mod alerts;
 mod answers;
+mod backup;
 mod codes;
+mod conditions;
 mod connect;
 mod counts;
 mod coverage;
@@ -17,6 +19,7 @@ mod mirror;
 mod patients;
 mod pull_runs;
 mod quarantine;
+mod reconciling;
 mod reminders;
 mod rules;
 mod sending;
@@ -37,6 +40,8 @@ use crate::domain::TenantId;
 use crate::seal::{RootKey, SealError};
 
 pub use alerts::ACKNOWLEDGED_FOR;
+pub use backup::{Dump, DumpError, DumpHead, inspect};
+pub use conditions::AttemptEnd;
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;
@@ -48,6 +53,7 @@ pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
 pub use pull_runs::{PullRunRow, Watermark};
 pub use quarantine::{Quarantined, Unusable};
+pub use reconciling::SentBefore;
 pub use reminders::Decided;
 pub use sending::{Halt, HaltScope, SendMode, Sending};
 pub use staff::{NewStaff, SIGN_IN_REST, SIGN_IN_TRIES, SignInTry};

@@ -1,6 +1,8 @@
 //! All integration tests in one binary: they link once, and share the servers that they start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod alerting;
+mod backup;
 mod channel_email;
 mod channel_sandbox;
 mod channel_sms;
@@ -16,6 +18,7 @@ mod rules;
 mod sandbox;
 mod store;
 mod supply;
+mod stored_bytes;
 mod support;
 mod web_hooks;
 mod web_pages;

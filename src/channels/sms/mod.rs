@@ -210,7 +210,9 @@ impl SmsChannel {
         let body: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
         let messages = body.get("messages").and_then(Value::as_array).ok_or_else(unreadable)?;
         // One that cannot be read might be the one that is looked for: then the answer is not known.
-        let records: Option<Vec<SmsRecord>> = messages.iter().map(record).collect();
+        // The provider's own answers to STOP and HELP stand in the same log.
+        let ours = messages.iter().filter(|message| message["direction"] != "outbound-reply");
+        let records: Option<Vec<SmsRecord>> = ours.map(record).collect();
         Ok(records.ok_or_else(unreadable)?.into_iter().filter(|record| record.created >= since).collect())
     }
 

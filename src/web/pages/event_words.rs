@@ -108,6 +108,7 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::AlertAcknowledged => "Alert acknowledged",
         EventKind::BackupTaken => "Backup taken",
         EventKind::Restored => "Restored from a backup",
+        EventKind::Reconciled => "Reconciled after a restore",
         EventKind::KeyRotated => "Key rotated",
     }
 }

@@ -4,6 +4,7 @@
 pub mod clinic;
 pub mod gateway;
 pub mod house;
+pub mod live;
 
 use std::sync::Arc;
 
