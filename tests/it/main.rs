@@ -4,12 +4,14 @@
 mod channel_email;
 mod channel_sandbox;
 mod channel_sms;
+mod channel_sms_sdk;
 mod config;
 mod ehr;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
 mod house;
+mod papers;
 mod pull;
 mod rules;
 mod sandbox;
