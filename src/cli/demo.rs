@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let folder = args.folder.clone().unwrap_or_else(|| temporary.clone());
     let port = if args.once { 0 } else { args.port };
     let options = DemoOptions { patients: args.patients, seed: args.seed, folder, listen: args.listen, port };
-    let result = if args.once { once(&args, &options).await } else { interactive(&options).await };
+    let result = if args.once { Box::pin(once(&args, &options)).await } else { Box::pin(interactive(&options)).await };
     if is_temporary {
         // What cannot be removed now goes with the machine's temporary files.
         let _left_behind = std::fs::remove_dir_all(&temporary);
@@ -83,7 +83,8 @@ async fn once(args: &Args, options: &DemoOptions) -> Result<(), Failure> {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let house = DemoHouse::build(options, clock.clone(), true).await.map_err(Failure::remote)?;
     let bar = if args.json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new(DAYS as u64) };
-    let accounts = house.run_days(&clock, DAYS, &|day| bar.set_position(day as u64)).await.map_err(Failure::remote)?;
+    let tell = |day: i64| bar.set_position(day as u64);
+    let accounts = Box::pin(house.run_days(&clock, DAYS, &tell)).await.map_err(Failure::remote)?;
     bar.finish_and_clear();
     if args.json {
         output::json(&accounts)?;

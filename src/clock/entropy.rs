@@ -4,21 +4,11 @@ use std::sync::Mutex;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SecureRandom;
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 /// A source of random bytes.
 pub trait Entropy: Send + Sync + std::fmt::Debug {
     /// Fills `out` with random bytes.
     fn fill(&self, out: &mut [u8]);
-
-    /// A time-ordered id (RFC 9562, version 7): rows written together lie together in an index.
-    fn uuid_v7(&self, now: DateTime<Utc>) -> Uuid {
-        let mut random = [0_u8; 10];
-        self.fill(&mut random);
-        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
-    }
 
     /// 256 random bits, hexadecimal: session and link tokens.
     fn token(&self) -> String {

@@ -116,6 +116,8 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     /// SQLite has one writer; waiting here is fair, waiting in SQLite is not.
     writer: tokio::sync::Semaphore,
+    /// Millisecond and counter of the last id.
+    last_id: std::sync::Mutex<(u64, u16)>,
 }
 
 /// Reading access to one tenant's data.
@@ -135,6 +137,7 @@ impl Store {
                 clock,
                 entropy,
                 writer: tokio::sync::Semaphore::new(writers),
+                last_id: std::sync::Mutex::default(),
             }),
         }
     }
@@ -147,9 +150,23 @@ impl Store {
         &self.inner.entropy
     }
 
-    /// A time-ordered id.
+    /// A time-ordered id (RFC 9562, version 7), greater than every id that this process gave before: a counter stands
+    /// where the standard allows one (section 6.2, method 1), so that what one transaction writes keeps its order.
     pub fn new_id(&self) -> uuid::Uuid {
-        self.inner.entropy.uuid_v7(self.inner.clock.now())
+        let millis = u64::try_from(self.inner.clock.now().timestamp_millis()).unwrap_or_default();
+        let (millis, counter) = {
+            let mut last = self.inner.last_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *last = match *last {
+                (before, _) if millis > before => (millis, 0),
+                (before, counter) if counter < 0x0FFF => (before, counter + 1),
+                (before, _) => (before + 1, 0),
+            };
+            *last
+        };
+        let mut rest = [0_u8; 10];
+        self.inner.entropy.fill(&mut rest);
+        rest[..2].copy_from_slice(&counter.to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
     }
 
     /// Reads of `tenant`'s data, outside any transaction.

@@ -11,6 +11,7 @@ mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
 mod house;
+mod outbox;
 mod papers;
 mod pull;
 mod rules;

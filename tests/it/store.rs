@@ -75,3 +75,11 @@ async fn twenty_writers_at_once_all_get_their_turn() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn ids_keep_the_order_in_which_they_were_given_though_the_clock_stands_still() {
+    let t = TestStore::sqlite().await;
+    let ids: Vec<uuid::Uuid> = (0..10_000).map(|_| t.store.new_id()).collect();
+    assert!(ids.is_sorted(), "later ids are greater");
+    assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
+}

@@ -23,7 +23,7 @@ async fn open(t: TestStore) -> (Gateway, Clinic) {
 #[tokio::test]
 async fn todays_numbers_lead_to_what_they_count() {
     each_database(async |t| {
-        let (gateway, _) = open(t).await;
+        let (gateway, clinic) = open(t).await;
         let mut casey = gateway.signed_in(Role::Clinician).await;
         let today = casey.get("/").await;
         for (number, href) in [
@@ -40,6 +40,13 @@ async fn todays_numbers_lead_to_what_they_count() {
             assert_eq!(list.body.matches("<tr><td").count(), number, "{href}");
         }
         assert!(today.shows("The person asked not to be contacted this way."));
+
+        gateway.t.clock.advance(chrono::TimeDelta::days(5));
+        let mut casey = gateway.signed_in(Role::Clinician).await;
+        assert!(casey.get("/").await.shows("Reminders appear here once the EHR was pulled"));
+        clinic.plan_many(&gateway.t, gateway.t.store.clock().now() + chrono::TimeDelta::days(2), 1).await;
+        let empty = casey.get("/").await;
+        assert!(empty.shows("<a href=\"/reminders?day=2026-03-09\">Mon 9 Mar 2026, 13:00 CDT</a>"), "{}", empty.body);
         gateway.stop().await;
     })
     .await;
@@ -301,7 +308,7 @@ async fn an_alert_is_open_once_until_somebody_saw_it() {
 async fn long_lists_come_a_page_at_a_time_without_losing_or_repeating_a_row() {
     let t = TestStore::sqlite().await;
     let clinic = Clinic::open(&t).await;
-    clinic.plan_many(&t, 120).await;
+    clinic.plan_many(&t, t.store.clock().now(), 120).await;
     let gateway = Gateway::start(t).await;
     let mut casey: Browser = gateway.signed_in(Role::Clinician).await;
     let (mut at, mut seen) = ("/reminders?day=2026-03-02&days=7&state=planned".to_owned(), Vec::new());

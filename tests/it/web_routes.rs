@@ -80,12 +80,16 @@ fn example(path: &str) -> String {
 }
 
 async fn walk(gateway: &Gateway, role: Option<Role>) {
-    for route in declared() {
-        // Each route with a session of its own, because one of them signs out.
-        let mut browser: Browser = match role {
-            Some(role) => gateway.signed_in(role).await,
-            None => gateway.browser(),
-        };
+    let browser: Browser = match role {
+        Some(role) => gateway.signed_in(role).await,
+        None => gateway.browser(),
+    };
+    // Signing out comes last: the other routes need the session.
+    let mut routes = declared();
+    routes.sort_by_key(|route| route.path == "/sign-out");
+    for route in routes {
+        // Two routes sign somebody else in; what is walked is this session.
+        let mut browser = browser.clone();
         let path = example(route.path);
         let page: Page = if route.method == "GET" { browser.get(&path).await } else { browser.post(&path, &[]).await };
         let what = format!("{} {path} as {role:?}: {} {}", route.method, page.status, page.leads_to());

@@ -92,14 +92,14 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
     }
     let mut passed_over = Vec::new();
     for reader in &readers {
-        for (channel, detail) in &case.rule.rule().channels {
-            match route(case, &patient, reader, *channel, *detail, template, is_restricted) {
+        for (channel, detail) in by_rank(&reader.telecom, &case.rule.rule().channels) {
+            match route(case, &patient, reader, channel, detail, template, is_restricted) {
                 Ok(mut release) => {
                     release.expires_at = expires_at;
                     report(findings, &release, &passed_over, is_restricted);
                     return Some(release);
                 }
-                Err(obstacle) => passed_over.push((*channel, obstacle)),
+                Err(obstacle) => passed_over.push((channel, obstacle)),
             }
         }
     }
@@ -246,6 +246,17 @@ fn route(
         basis,
         expires_at: case.reminder.plan.expires_at,
     })
+}
+
+/// The rule's channels, the one first that the person's best-ranked contact point serves (R4 ContactPoint.rank: 1 is
+/// most preferred, absent comes after all ranked). Where nothing is ranked, the rule's own order stands.
+fn by_rank(telecom: &[&ContactPoint], channels: &[(Channel, Detail)]) -> Vec<(Channel, Detail)> {
+    let best = |channel: Channel| {
+        telecom.iter().filter(|point| carries(channel, point)).filter_map(|point| point.rank).min().unwrap_or(u32::MAX)
+    };
+    let mut ordered = channels.to_vec();
+    ordered.sort_by_key(|(channel, _)| best(*channel));
+    ordered
 }
 
 /// Any denial wins; a permission is the better basis; else what the patient gave us counts, unless the hospital says no.

@@ -1,12 +1,15 @@
 //! The first page: today's numbers, each leading to what it counts.
 
 use askama::Template;
+use chrono::{DateTime, Utc};
 
 use crate::domain::{MessageState, ReminderState};
+use crate::store::ReminderFilter;
 use crate::web::answer::{Answer, page};
 use crate::web::call::Call;
+use crate::web::error::WebError;
 use crate::web::shell::Shell;
-use crate::web::words::day_of;
+use crate::web::words::{day_of, moment};
 
 /// A number with what it means and where it leads.
 struct Tile {
@@ -31,6 +34,8 @@ struct TodayPage {
     tiles: Vec<Tile>,
     withheld: Vec<Withheld>,
     nothing: bool,
+    /// When the next reminder falls due, and where it is: what an empty day points to.
+    next: Option<(String, String)>,
 }
 
 /// `GET /`
@@ -78,11 +83,28 @@ pub async fn today(call: Call) -> Answer {
             href: format!("/reminders?{day}&state=withheld&reason={}", reason.as_str()),
         })
         .collect();
+    let nothing = counts.due() == 0 && counts.messages.is_empty();
     page(&TodayPage {
+        next: if nothing { next_due(&call, until).await? } else { None },
         shell: Shell::of(&call, "Today", "/").await?,
         date: date.format("%A, %-d %B %Y").to_string(),
-        nothing: counts.due() == 0 && counts.messages.is_empty(),
+        nothing,
         tiles,
         withheld,
     })
+}
+
+/// The first planned reminder from `from` on: when it falls due, and the list of that day.
+async fn next_due(call: &Call, from: DateTime<Utc>) -> Result<Option<(String, String)>, WebError> {
+    let filter = ReminderFilter {
+        due_from: Some(from),
+        state: Some(ReminderState::Planned),
+        limit: 1,
+        ..ReminderFilter::default()
+    };
+    let zone = call.state.zone();
+    Ok(call.state.view().list_reminders(&filter).await?.pop().map(|next| {
+        let day = next.plan.due_at.with_timezone(&zone).date_naive();
+        (moment(next.plan.due_at, zone), format!("/reminders?day={day}"))
+    }))
 }

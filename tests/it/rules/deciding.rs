@@ -384,3 +384,20 @@ fn the_same_facts_give_the_same_decision() {
     let reminder = world.reminders.last().unwrap();
     assert_eq!(world.decide(reminder, Some(&rule), at(DUE)), world.decide(reminder, Some(&rule), at(DUE)));
 }
+
+#[test]
+fn the_contact_point_that_the_person_ranks_first_is_used_first() {
+    let rule = starter("appointment-reminder");
+    for (phone, email, expected) in
+        [(Some(1), Some(2), "sms"), (Some(2), Some(1), "email"), (None, Some(1), "email"), (None, None, "sms")]
+    {
+        let mut patient = ana();
+        patient["telecom"][0]["rank"] = json!(phone);
+        patient["telecom"][1]["rank"] = json!(email);
+        let booked = appointment("a", "booked", START, "2026-05-01T12:00:00Z", "needs-action");
+        let mut world = World::new(patient, vec![booked]);
+        world.replan(std::slice::from_ref(&rule), at(DUE));
+        let Verdict::Release(release) = verdict(&world, &rule, at(DUE)) else { panic!("{phone:?} {email:?}") };
+        assert_eq!(release.channel.as_str(), expected, "phone {phone:?}, email {email:?}");
+    }
+}

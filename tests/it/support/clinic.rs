@@ -10,7 +10,7 @@ use beckon::domain::{
 use beckon::fhir::{hash::content_hash, read};
 use beckon::rules::starter_rules;
 use beckon::store::{Decided, MirrorRow, SendMode, Settlement, WriteBackSubject};
-use chrono::{TimeDelta, TimeZone};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde_json::{Value, json};
 
 use super::TestStore;
@@ -208,9 +208,8 @@ impl Clinic {
         Self { ehr, ada: ada_id, rule: rule.id, released: planned[0].id, withheld: planned[1].id, message }
     }
 
-    /// Plans this many further reminders for Ada, some at the same instant.
-    pub async fn plan_many(&self, t: &TestStore, count: i64) {
-        let now = t.store.clock().now();
+    /// Plans this many further reminders for Ada from `start` on, some at the same instant.
+    pub async fn plan_many(&self, t: &TestStore, start: DateTime<Utc>, count: i64) {
         let mut tx = t.store.write(&t.tenant).await.unwrap();
         let plans = (0..count)
             .map(|n| PlannedReminder {
@@ -220,11 +219,11 @@ impl Clinic {
                 occasion: Occasion {
                     key: OccasionKey::new(format!("many-{n}")),
                     resource: ResourceKey::new(ResourceType::Appointment, format!("many-{n}")),
-                    anchor: now,
+                    anchor: start,
                     replaces: None,
                 },
-                due_at: now + TimeDelta::minutes(n / 7),
-                expires_at: now + TimeDelta::days(2),
+                due_at: start + TimeDelta::minutes(n / 7),
+                expires_at: start + TimeDelta::days(2),
                 priority: 5,
             })
             .collect();

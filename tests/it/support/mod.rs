@@ -3,6 +3,7 @@
 
 pub mod clinic;
 pub mod gateway;
+pub mod house;
 
 use std::sync::Arc;
 

@@ -1,0 +1,9 @@
+//! The whole way of a reminder, from the EHR to the phone and back, on both databases.
+
+mod answers;
+mod changes;
+mod modes;
+mod providers;
+mod replicas;
+mod sending;
+mod write_back;

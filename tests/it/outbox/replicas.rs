@@ -1,0 +1,153 @@
+//! Several replicas on one database, and one that dies at its work.
+
+use std::collections::BTreeMap;
+
+use beckon::domain::MessageState;
+use beckon::sandbox::{Fault, FaultKind};
+use chrono::TimeDelta;
+
+use crate::support::house::{ADA, House, each_house};
+
+fn texts_by_number(house: &House) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for text in house.texts() {
+        *counts.entry(text.to).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn two_replicas_that_race_send_each_reminder_once() {
+    each_house(async |house| {
+        house.crowd_is_due_in_an_hour(40).await;
+        let other = house.second().await;
+        house.later(TimeDelta::hours(1));
+        loop {
+            let (one, two) = tokio::join!(house.gateway.outbox.turn(), other.outbox.turn());
+            if one.unwrap().is_idle() && two.unwrap().is_idle() {
+                break;
+            }
+        }
+        house.live(TimeDelta::hours(1)).await;
+        let counts = texts_by_number(&house);
+        assert_eq!(counts.len(), 40);
+        assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+        assert_eq!(house.messages().await.len(), 40);
+        assert_eq!(house.hospital.communications().len(), 40);
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_replicas_together_keep_one_persons_budget() {
+    each_house(async |house| {
+        house.ada();
+        house.book("first", ADA, house.now() + TimeDelta::days(3) + TimeDelta::hours(1));
+        house.book("second", ADA, house.now() + TimeDelta::days(3) + TimeDelta::hours(1) + TimeDelta::minutes(45));
+        house.sync().await;
+        let other = house.second().await;
+        other.clients.get(&house.ehr).await.unwrap().plan().await.unwrap();
+        // The first replica reads the first visit from a slow EHR; meanwhile the second one falls due, and the other
+        // replica takes it.
+        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 200, millis: 60 }).on("/fhir").method("POST"));
+        house.later(TimeDelta::hours(1));
+        let reading = house.asked("POST", "/fhir");
+        let late = async {
+            while house.asked("POST", "/fhir") == reading {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            house.later(TimeDelta::minutes(46));
+            other.outbox.turn().await.unwrap()
+        };
+        let (one, two) = tokio::join!(house.gateway.outbox.turn(), late);
+        assert_eq!((one.unwrap().decided, two.decided), (1, 1), "each replica had one of the two");
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1, "one message a day, whoever sends it");
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_dead_replica_was_deciding_is_decided_by_another() {
+    each_house(async |house| {
+        house.ada_is_due_in_an_hour().await;
+        house.later(TimeDelta::hours(1));
+        // It takes the reminder and dies while the EHR is slow.
+        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/fhir").always());
+        let dying = house.second().await;
+        let work = tokio::spawn(async move { dying.outbox.turn().await });
+        let taken = async {
+            loop {
+                let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
+                let free = tx.claim_reminders(house.t.store.new_id(), TimeDelta::zero(), 1).await.unwrap();
+                drop(tx);
+                if free.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        taken.await;
+        work.abort();
+        house.hospital.clear_faults();
+        assert!(house.turn().await.is_idle(), "it is still leased");
+        house.live(TimeDelta::minutes(30)).await;
+        assert_eq!(house.texts().len(), 1);
+        assert_eq!(house.message_states().await, [MessageState::Delivered]);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_that_a_dying_replica_sent_is_found_and_not_repeated() {
+    each_house(async |house| {
+        house.ada_is_due_in_an_hour().await;
+        house.later(TimeDelta::hours(1));
+        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/2010-04-01").method("POST"));
+        let dying = house.second().await;
+        let work = tokio::spawn(async move { dying.outbox.turn().await });
+        while house.texts().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        // The phone has it, the answer is on its way, and the replica is gone.
+        work.abort();
+        assert!(work.await.unwrap_err().is_cancelled());
+        house.live(TimeDelta::hours(1)).await;
+        assert_eq!(house.texts().len(), 1);
+        let message = house.messages().await.remove(0);
+        assert_eq!((message.state, message.attempts.len()), (MessageState::Delivered, 1));
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_that_a_dying_replica_never_sent_goes_out_later() {
+    each_house(async |house| {
+        house.crowd_is_due_in_an_hour(40).await;
+        house.later(TimeDelta::hours(1));
+        // Sixteen calls at a time, each slow: when the first text is there, most attempts stand opened and uncalled.
+        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 100 }).on("/2010-04-01").always());
+        let dying = house.second().await;
+        let work = tokio::spawn(async move { dying.outbox.turn().await });
+        while house.texts().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        work.abort();
+        assert!(work.await.unwrap_err().is_cancelled());
+        assert!(house.texts().len() < 40);
+        house.hospital.clear_faults();
+        house.live(TimeDelta::hours(2)).await;
+        let counts = texts_by_number(&house);
+        assert_eq!(counts.len(), 40);
+        assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
+        house.close().await;
+    })
+    .await;
+}
