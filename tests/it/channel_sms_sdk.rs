@@ -58,11 +58,18 @@ fn what_the_carriers_library_signs_is_genuine_and_nothing_else_is() {
     let url = "https://beckon.hospital.example/hooks/twilio/0123456789abcdef0123456789abcdef/inbound?x=1&y=a%20b";
     let forms = [
         pairs(&[("MessageSid", "SM1"), ("From", "+15125550100"), ("Body", "STOP")]),
-        pairs(&[("Body", "¿Mañana? 👍 100% & more + x=y"), ("From", "+15125550100"), ("AccountSid", "AC0123"), ("Empty", "")]),
+        pairs(&[
+            ("Body", "¿Mañana? 👍 100% & more + x=y"),
+            ("From", "+15125550100"),
+            ("AccountSid", "AC0123"),
+            ("Empty", ""),
+        ]),
         pairs(&[("b", "2"), ("B", "1"), ("a", "3"), ("A_", "4")]),
     ];
     for form in &forms {
-        let Some(signature) = ask(&json!({ "ask": "sign", "token": "12345", "url": url, "form": form })) else { return };
+        let Some(signature) = ask(&json!({ "ask": "sign", "token": "12345", "url": url, "form": form })) else {
+            return;
+        };
         let signature = signature.as_str().unwrap();
         let genuine = |url: &str, form: &[(String, String)], token: &str| {
             verify_signature(url, form, signature, &[SecretString::from(token)])

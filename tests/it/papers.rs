@@ -79,7 +79,8 @@ fn every_test_that_the_security_paper_names_exists() {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (at, line) in lines.iter().enumerate() {
             let name = line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.split('(').next());
-            let marked = lines[at.saturating_sub(4)..at].iter().any(|line| line.starts_with("#[") && line.contains("test"));
+            let marked =
+                lines[at.saturating_sub(4)..at].iter().any(|line| line.starts_with("#[") && line.contains("test"));
             if let Some(name) = name.filter(|_| marked) {
                 tests.insert(name.to_owned());
             }

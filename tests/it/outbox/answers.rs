@@ -58,8 +58,13 @@ async fn a_stop_that_nobody_signed_binds_nobody() {
         family_is_due(&house).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let form = |from: &str| {
-            [("AccountSid", house.hospital.account_sid()), ("Body", "STOP"), ("From", from), ("MessageSid", "SM1"),
-                ("To", house.hospital.sender_number())]
+            [
+                ("AccountSid", house.hospital.account_sid()),
+                ("Body", "STOP"),
+                ("From", from),
+                ("MessageSid", "SM1"),
+                ("To", house.hospital.sender_number()),
+            ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
         };
         let url = format!("{}/hooks/twilio/{HOOK}/inbound", house.url);

@@ -96,9 +96,11 @@ async fn nobody_writes_to_the_dead_or_to_a_record_that_was_merged_away() {
         }
         house.live(TimeDelta::hours(2)).await;
         assert!(house.texts().is_empty(), "{:?}", house.texts());
-        for (id, reason) in
-            [("dies", Reason::PatientDeceased), ("merged", Reason::PatientReplaced), ("closed", Reason::PatientInactive)]
-        {
+        for (id, reason) in [
+            ("dies", Reason::PatientDeceased),
+            ("merged", Reason::PatientReplaced),
+            ("closed", Reason::PatientInactive),
+        ] {
             assert_eq!(house.stands(id).await, (ReminderState::Withheld, Some(reason)), "{id}");
         }
         house.close().await;
@@ -123,7 +125,9 @@ async fn a_new_number_is_used_at_once() {
 async fn while_the_ehr_cannot_be_read_the_reminder_waits_and_then_goes_out() {
     each_house(async |house| {
         house.ada_is_due_in_an_hour().await;
-        house.hospital.inject(Fault::new(FaultKind::ServerError { status: 503, retry_after: None }).on("/fhir").always());
+        house
+            .hospital
+            .inject(Fault::new(FaultKind::ServerError { status: 503, retry_after: None }).on("/fhir").always());
         house.later(TimeDelta::hours(1));
         house.settle().await;
         assert!(house.texts().is_empty());

@@ -99,7 +99,10 @@ async fn a_halt_on_one_replica_stops_another_one_in_the_middle_of_its_work() {
         turn.unwrap();
         let sent = house.texts().len();
         assert!(sent < 60 - CALLS_AT_ONCE, "the halt came too late to show anything: {sent}");
-        assert!(sent <= at_halt + CALLS_AT_ONCE, "only calls under way may end: {at_halt} at the halt, {sent} in the end");
+        assert!(
+            sent <= at_halt + CALLS_AT_ONCE,
+            "only calls under way may end: {at_halt} at the halt, {sent} in the end"
+        );
         house.hospital.clear_faults();
         house.live(TimeDelta::hours(1)).await;
         assert_eq!(house.texts().len(), sent, "it stays halted");

@@ -107,7 +107,9 @@ async fn a_text_that_a_dying_replica_sent_is_found_and_not_repeated() {
     each_house(async |house| {
         house.ada_is_due_in_an_hour().await;
         house.later(TimeDelta::hours(1));
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/2010-04-01").method("POST"));
+        house
+            .hospital
+            .inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/2010-04-01").method("POST"));
         let dying = house.second().await;
         let work = tokio::spawn(async move { dying.outbox.turn().await });
         while house.texts().is_empty() {

@@ -120,7 +120,8 @@ async fn nobody_gets_more_than_the_budget_allows() {
         }
         house.sync().await;
         house.live(TimeDelta::days(7)).await;
-        let mut days: Vec<String> = house.texts().iter().map(|text| (text.created - TimeDelta::hours(6)).date_naive().to_string()).collect();
+        let mut days: Vec<String> =
+            house.texts().iter().map(|text| (text.created - TimeDelta::hours(6)).date_naive().to_string()).collect();
         let sent = days.len();
         days.dedup();
         assert_eq!(days.len(), sent, "one a day at most: {days:?}");
