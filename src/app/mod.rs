@@ -2,6 +2,7 @@
 //! decides nothing itself.
 
 pub mod accounts;
+pub mod bench;
 pub mod demo;
 pub mod doctor;
 mod serve;
@@ -47,6 +48,10 @@ pub enum AppError {
     File { what: String, error: std::io::Error },
     #[error("the demo's own settings are wrong: {0}")]
     DemoSettings(String),
+    #[error("the bench's own settings are wrong: {0}")]
+    BenchSettings(String),
+    #[error("the bench did not do what it measures: {0}")]
+    Bench(String),
     #[error("web: {0}")]
     Web(String),
 }

@@ -2,6 +2,7 @@
 //! 1 problem found, 2 wrong usage, 3 a remote side failed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to a terminal")]
 
+mod bench;
 mod check;
 mod demo;
 mod ehr;
@@ -105,6 +106,9 @@ enum Command {
     /// Tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Load and speed figures of this machine.
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// Runs the command line of this process.
@@ -145,5 +149,6 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::SendMode(args) => Box::pin(sending::mode(&at, args)).await,
         Command::Staff(command) => Box::pin(staff::run(&at, command)).await,
         Command::Tenant(command) => Box::pin(tenant::run(&at, command)).await,
+        Command::Bench(command) => Box::pin(bench::run(command)).await,
     }
 }

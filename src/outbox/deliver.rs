@@ -6,18 +6,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
+use super::stages::Stage;
 use super::{Outbox, OutboxError, Providers};
 use crate::channels::{OutboundEmail, OutboundSms};
 use crate::domain::{
     Actor, Address, AlertKind, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message,
     MessageState, OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
 };
-use crate::store::{SendMode, Settlement, Store, Tx, WriteBackSubject};
+use crate::store::{SendMode, Sending, Settlement, Store, StoreError, Tx, WriteBackSubject};
 
 /// Provider calls under way at once.
 const CALLS_AT_ONCE: usize = 16;
-/// Answers settled in one transaction at most.
-const SETTLE_AT_ONCE: usize = 100;
+/// Answers settled in one transaction at most, and how long the first of them waits for the others.
+const SETTLE_AT_ONCE: usize = 200;
+const SETTLE_WITHIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// A provider that refuses us, not the message, is tried again after this long; a person is told.
 const SENDER_REFUSED: TimeDelta = TimeDelta::minutes(15);
 /// Waits between tries: 1, 5, 15 minutes, then an hour.
@@ -71,24 +73,37 @@ impl Outbox {
         if ready.is_empty() {
             return Ok(());
         }
-        let calls = stream::iter(ready).map(|it| async move {
-            let outcome = self.call(&it).await;
-            (it, outcome)
+        let gate = Gate::default();
+        let calls = stream::iter(ready).map(|it| {
+            let gate = &gate;
+            async move {
+                let outcome = self.call(&it, gate).await;
+                (it, outcome)
+            }
         });
-        let mut answered = calls.buffer_unordered(CALLS_AT_ONCE).ready_chunks(SETTLE_AT_ONCE);
-        while let Some(group) = answered.next().await {
+        let mut answered = std::pin::pin!(calls.buffer_unordered(CALLS_AT_ONCE));
+        while let Some(first) = answered.next().await {
+            let mut group = vec![first];
+            let until = tokio::time::Instant::now() + SETTLE_WITHIN;
+            while group.len() < SETTLE_AT_ONCE
+                && let Ok(Some(next)) = tokio::time::timeout_at(until, answered.next()).await
+            {
+                group.push(next);
+            }
+            self.watcher.ended(Stage::Deliver);
             self.settle(group).await?;
+            self.watcher.ended(Stage::Settle);
         }
         Ok(())
     }
 
     /// Calls the provider, unless the last look says that nothing may go out any more.
-    async fn call(&self, it: &Ready) -> Called {
+    async fn call(&self, it: &Ready, gate: &Gate) -> Called {
         let now = self.now();
         if it.message.expires_at <= now {
             return Called::Not(Reason::Expired);
         }
-        match self.store.view(&self.tenant).sending().await {
+        match gate.look(self).await {
             Ok(sending) if sending.mode == SendMode::Off => return Called::Not(Reason::SendingOff),
             Ok(sending) if sending.halt_for(it.message.rule.as_ref(), it.message.channel).is_some() => {
                 return Called::Not(Reason::Halted);
@@ -269,6 +284,29 @@ impl Outbox {
         let mut byte = [0_u8];
         self.store.entropy().fill(&mut byte);
         base + base * i32::from(byte[0]) / (255 * 5)
+    }
+}
+
+/// What may leave, as the calls of one batch see it. Each call looks; a look is shared by those that come within a
+/// moment, which is far less than the five seconds in which a halt must hold.
+#[derive(Default)]
+struct Gate(tokio::sync::Mutex<Option<(tokio::time::Instant, Sending)>>);
+
+/// How long a look may be shared.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Gate {
+    async fn look(&self, outbox: &Outbox) -> Result<Sending, StoreError> {
+        let mut last = self.0.lock().await;
+        if let Some((at, sending)) = last.as_ref()
+            && at.elapsed() < MOMENT
+        {
+            return Ok(sending.clone());
+        }
+        let at = tokio::time::Instant::now();
+        let sending = outbox.store.view(&outbox.tenant).sending().await?;
+        *last = Some((at, sending.clone()));
+        Ok(sending)
     }
 }
 

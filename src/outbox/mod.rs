@@ -12,6 +12,7 @@ mod receipts;
 mod release;
 mod replies;
 mod retry;
+mod stages;
 mod write_back;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::store::{Store, StoreError};
 
 pub use intake::{Intake, IntakeError, Report};
 pub use providers::{ProviderError, Providers};
+pub use stages::{Stage, Watch};
 
 /// Why a turn of the outbox could not be finished. What it had not settled is due again when its lease runs out.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,7 @@ pub struct Outbox {
     ehrs: Clients,
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
+    watcher: stages::Watcher,
 }
 
 impl Outbox {
@@ -86,7 +89,13 @@ impl Outbox {
     ) -> Self {
         let holder = store.new_id();
         let deciding = Arc::new(facts::deciding(&settings, &providers));
-        Self { store, tenant, settings, deciding, providers, ehrs, holder }
+        Self { store, tenant, settings, deciding, providers, ehrs, holder, watcher: stages::Watcher::default() }
+    }
+
+    /// Tells `watch` of the stages of what falls due.
+    pub fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watcher = stages::Watcher(Some(watch));
+        self
     }
 
     /// One turn: answers first (a STOP is honoured before anything else), then what falls due, then write-back.

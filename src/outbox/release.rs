@@ -8,6 +8,7 @@ use serde_json::json;
 use super::deliver::{Ready, opened};
 use super::facts::{Gathered, Subject};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
+use super::stages::Stage;
 use super::{BATCH, DECIDE_LEASE, Outbox, OutboxError, Providers, SEND_LEASE};
 use crate::domain::{
     Actor, Address, AlertKind, Channel, Check, CheckResult, Decision, DecisionId, EhrId, Event, EventKind, Message,
@@ -19,7 +20,10 @@ use crate::store::{Decided, MirrorRow, SendMode, Sending, Tx};
 
 impl Outbox {
     /// Decides on due reminders and delivers those released. Answers how many were decided and how many sent.
-    pub(super) async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
+    ///
+    /// # Errors
+    /// The store refuses, or a live rule cannot be compiled.
+    pub async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
         let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, BATCH).await?;
         tx.commit().await?;
@@ -38,6 +42,7 @@ impl Outbox {
         }
         decided += held.len();
         self.settle_undelivered(held).await?;
+        self.watcher.ended(Stage::Claim);
         let mut sent = 0;
         for (ehr, reminders) in by_ehr {
             decided += reminders.len();
@@ -84,6 +89,7 @@ impl Outbox {
         // The more urgent one of a person's reminders gets what is left of the budget.
         reminders.sort_by_key(|it| (it.plan.priority, it.plan.due_at));
         let gathered = self.gather(ehr, &reminders.iter().collect::<Vec<_>>()).await?;
+        self.watcher.ended(Stage::Gather);
         let now = self.now();
         let mut spent: HashMap<PatientId, Vec<DateTime<Utc>>> = HashMap::new();
         let mut ready = Vec::new();
@@ -124,9 +130,11 @@ impl Outbox {
                 None => settled.push(Decided { reminder, decision, message: None }),
             }
         }
+        self.watcher.ended(Stage::Decide);
         self.settle_undelivered(settled).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
         let opened = self.open(ehr, ready, &gathered.known_contacts()).await?;
+        self.watcher.ended(Stage::Open);
         let sent = opened.len();
         self.deliver(opened).await?;
         Ok(sent)

@@ -43,7 +43,7 @@ impl Run<'_> {
                 }
             }
             if !found.is_empty() {
-                self.keep(kind, &found, report).await?;
+                self.destination().keep(kind, &found, report).await?;
             }
             self.forget(kind, &gone, report).await?;
         }
@@ -89,7 +89,7 @@ impl Run<'_> {
         if view.mirror_resource(&connection.id, survivor).await?.is_none()
             && let Ok(Read::Found(found)) = self.client.read(survivor, None).await
         {
-            self.keep(ResourceType::Patient, &[found.resource], &mut TypeReport::default()).await?;
+            self.destination().keep(ResourceType::Patient, &[found.resource], &mut TypeReport::default()).await?;
         }
         Ok(())
     }

@@ -160,9 +160,8 @@ impl Run<'_> {
             for issue in &page.issues {
                 self.set_aside(no_resource(kind, issue), report).await?;
             }
-            let named = self.keep(kind, &page.matches, report).await?;
-            self.fetch_referred(&named, asked, report).await?;
-            report.pages += 1;
+            let missing = self.destination().page(kind, &page.matches, asked, report).await?;
+            self.fetch_referred(missing, report).await?;
             (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
         }
         Ok(seen)

@@ -15,6 +15,7 @@ mod report;
 mod run;
 
 pub use options::{Mode, PullOptions};
+pub use page::Destination;
 pub use planning::{PlanCounts, Preview, plan_due, preview};
 pub use report::{Progress, RunReport, RunState, TypeReport};
 pub use run::{PullError, run};

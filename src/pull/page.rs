@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EventKind, Patient, PatientId, ResourceType, RunId};
+use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, ResourceKey, ResourceType, RunId, TenantId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
 use crate::store::{Store, StoreError, Unusable};
@@ -30,16 +30,44 @@ pub(super) struct Named {
     pub locations: Vec<String>,
 }
 
-impl Run<'_> {
+/// Where the pages of one run are stored, wherever they come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    pub store: &'a Store,
+    pub tenant: &'a TenantId,
+    pub ehr: &'a EhrId,
+    pub run: RunId,
+    /// Region in which telephone numbers without a country code are read.
+    pub region: &'a str,
+}
+
+impl Destination<'_> {
+    /// Stores one page of one type, and answers what it refers to and the mirror lacks: each is answered once, as
+    /// `asked` remembers it.
+    ///
+    /// # Errors
+    /// The store refuses; then nothing of the page is stored.
+    pub async fn page(
+        &self,
+        kind: ResourceType,
+        resources: &[Value],
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let named = self.keep(kind, resources, report).await?;
+        let missing = self.missing(&named, asked).await?;
+        report.pages += 1;
+        Ok(missing)
+    }
+
     /// Stores resources of one type that were just read. Storing them twice changes nothing.
-    pub async fn keep(
+    pub(super) async fn keep(
         &self,
         kind: ResourceType,
         resources: &[Value],
         report: &mut TypeReport,
     ) -> Result<Named, StoreError> {
-        let connection = self.client.connection();
-        let (tenant, ehr) = (&connection.tenant, &connection.id);
+        let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
         let intake = Intake::of(resources, kind, now);
         let named = Named { patients: intake.subjects(), locations: intake.locations };
@@ -50,12 +78,12 @@ impl Run<'_> {
             .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
             .collect();
         let mut tx = self.store.write(tenant).await?;
-        let change = tx.upsert_mirror(ehr, self.id, intake.rows).await?;
+        let change = tx.upsert_mirror(ehr, self.run, intake.rows).await?;
         let new_ids: HashSet<&str> = change.changed.iter().map(|(key, _)| key.id.as_str()).collect();
         let changed: Vec<&Patient> =
             intake.patients.iter().filter(|patient| new_ids.contains(patient.id.as_str())).collect();
         if !changed.is_empty() {
-            tx.upsert_patients(ehr, &changed, &self.options.region).await?;
+            tx.upsert_patients(ehr, &changed, self.region).await?;
         }
         let mut affected: Vec<_> = change.changed.iter().filter_map(|(_, patient)| patient.clone()).collect();
         affected.sort();
@@ -80,6 +108,19 @@ impl Run<'_> {
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
         Ok(named)
+    }
+}
+
+impl Run<'_> {
+    pub fn destination(&self) -> Destination<'_> {
+        let connection = self.client.connection();
+        Destination {
+            store: self.store,
+            tenant: &connection.tenant,
+            ehr: &connection.id,
+            run: self.id,
+            region: &self.options.region,
+        }
     }
 
     /// Puts one resource that could not be read at all into quarantine.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, Reason, Reminder, ResourceKey,
-    ResourceType, RuleId, TenantId,
+    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
+    ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
@@ -105,11 +105,12 @@ async fn plan_chunk(
     let enrolments = view.enrolments_of(ehr, due).await?;
     let mut planned = Vec::with_capacity(due.len());
     let mut events = Vec::new();
+    let mut new = Vec::new();
     for patient in due {
         let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
         let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
         let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
-        let (changes, replan_at) = match facts_of(patient, rows, now) {
+        let (mut changes, replan_at) = match facts_of(patient, rows, now) {
             Some((facts, body)) => {
                 let plan = plan_one(ground, &facts, body, rows, existing, &enrolments, now);
                 let mut changes = rules::reconcile(existing, &plan);
@@ -118,9 +119,12 @@ async fn plan_chunk(
             }
             None => (all_ended(tx, ehr, patient, existing).await?, None),
         };
+        new.extend(std::mem::take(&mut changes.insert).into_iter().map(|plan| (patient.clone(), plan)));
         apply(tx, ehr, patient, changes, &mut events, counts).await?;
         planned.push((patient.clone(), replan_at));
     }
+    // In one statement for the chunk; nothing above looks at them.
+    insert(tx, ehr, new, &mut events, counts).await?;
     tx.append_all(events).await?;
     tx.patients_planned(ehr, &planned).await?;
     counts.patients += due.len();
@@ -215,6 +219,26 @@ async fn all_ended(
     Ok(Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() })
 }
 
+async fn insert(
+    tx: &mut Tx<'_>,
+    ehr: &EhrId,
+    new: Vec<(PatientId, PlannedReminder)>,
+    events: &mut Vec<Event>,
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    counts.planned += new.len();
+    for reminder in tx.insert_reminders_of(ehr, new).await? {
+        let event = tx.event(Actor::system("pull"), EventKind::ReminderPlanned).about_patient(ehr, &reminder.patient);
+        let plan = &reminder.plan;
+        events.push(event.about_rule(&plan.rule).about_reminder(reminder.id).with_detail(json!({
+            "step": plan.step, "occasion": plan.occasion.key, "due_at": plan.due_at, "expires_at": plan.expires_at,
+            "rule_version": plan.rule_version, "resource": plan.occasion.resource.to_string(),
+        })));
+    }
+    Ok(())
+}
+
+/// Moves and ends reminders that stand.
 async fn apply(
     tx: &mut Tx<'_>,
     ehr: &EhrId,
@@ -224,17 +248,8 @@ async fn apply(
     counts: &mut PlanCounts,
 ) -> Result<(), StoreError> {
     let actor = || Actor::system("pull");
-    counts.planned += changes.insert.len();
     counts.moved += changes.update.len();
     counts.ended += changes.cancel.len();
-    for reminder in tx.insert_reminders(ehr, patient, changes.insert).await? {
-        let event = tx.event(actor(), EventKind::ReminderPlanned).about_patient(ehr, patient);
-        let plan = &reminder.plan;
-        events.push(event.about_rule(&plan.rule).about_reminder(reminder.id).with_detail(json!({
-            "step": plan.step, "occasion": plan.occasion.key, "due_at": plan.due_at, "expires_at": plan.expires_at,
-            "rule_version": plan.rule_version, "resource": plan.occasion.resource.to_string(),
-        })));
-    }
     for update in changes.update {
         tx.update_reminder(update.id, &update.plan, update.next_at, update.reopen).await?;
         let event = tx.event(actor(), EventKind::ReminderMoved).about_patient(ehr, patient);

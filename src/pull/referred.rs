@@ -7,35 +7,45 @@ use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::store::{StoreError, Unusable};
 
-use super::page::{Named, Run};
+use super::page::{Destination, Named, Run};
 use super::report::TypeReport;
 
-impl Run<'_> {
-    /// Reads the patients and locations that a stored page names and the mirror lacks. Asked once a run for each.
-    pub async fn fetch_referred(
+impl Destination<'_> {
+    /// The patients and locations that a stored page names and the mirror lacks.
+    pub(super) async fn missing(
         &self,
         named: &Named,
         asked: &mut HashSet<ResourceKey>,
-        report: &mut TypeReport,
-    ) -> Result<(), StoreError> {
-        let connection = self.client.connection();
-        let view = self.store.view(&connection.tenant);
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let view = self.store.view(self.tenant);
         let mut missing = Vec::new();
-        for patient in view.unknown_patients(&connection.id, &named.patients).await? {
-            missing.push(ResourceKey::new(ResourceType::Patient, patient.as_str()));
-        }
-        for location in &named.locations {
-            let key = ResourceKey::new(ResourceType::Location, location.as_str());
-            if !asked.contains(&key) && view.mirror_resource(&connection.id, &key).await?.is_none() {
+        for patient in view.unknown_patients(self.ehr, &named.patients).await? {
+            let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
+            if asked.insert(key.clone()) {
                 missing.push(key);
             }
         }
-        missing.retain(|key| asked.insert(key.clone()));
+        for location in &named.locations {
+            let key = ResourceKey::new(ResourceType::Location, location.as_str());
+            // Many appointments are at few places: each place is looked up once a run.
+            if asked.insert(key.clone()) && view.mirror_resource(self.ehr, &key).await?.is_none() {
+                missing.push(key);
+            }
+        }
+        Ok(missing)
+    }
+}
+
+impl Run<'_> {
+    /// Reads what a stored page refers to and the mirror lacks. Asked once a run for each.
+    pub async fn fetch_referred(&self, missing: Vec<ResourceKey>, report: &mut TypeReport) -> Result<(), StoreError> {
         for (key, answer) in self.read_all(&missing).await {
             // Counted apart: they are not what the listing brought.
             let mut aside = TypeReport::default();
             match answer {
-                Ok(Read::Found(found)) => _ = self.keep(key.resource_type, &[found.resource], &mut aside).await?,
+                Ok(Read::Found(found)) => {
+                    self.destination().keep(key.resource_type, &[found.resource], &mut aside).await?;
+                }
                 Ok(Read::Gone { .. }) => self.set_aside(absent(&key, "the EHR does not have it"), report).await?,
                 Ok(Read::Moved(_)) => self.set_aside(absent(&key, "it was merged into another record"), report).await?,
                 Ok(Read::NotModified) => {}

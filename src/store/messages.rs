@@ -1,8 +1,12 @@
 //! Messages and attempts: opened before the provider is called, settled after.
 
+use std::collections::{BTreeMap, HashMap};
+
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, LockBehavior, LockType};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::codes::{code, decode};
@@ -118,13 +122,19 @@ impl Tx<'_> {
         for chunk in chunks(rows, 400) {
             attempt::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
         }
+        let mut by_number: BTreeMap<u32, Vec<Uuid>> = BTreeMap::new();
         for it in attempts {
-            message::Entity::update_many()
-                .col_expr(message::Column::Attempts, Expr::value(it.number as i32))
-                .filter(message::Column::Id.eq(it.message.0))
-                .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-                .exec(&self.txn)
-                .await?;
+            by_number.entry(it.number).or_default().push(it.message.0);
+        }
+        for (number, messages) in by_number {
+            for chunk in messages.chunks(500) {
+                message::Entity::update_many()
+                    .col_expr(message::Column::Attempts, Expr::value(number as i32))
+                    .filter(message::Column::Id.is_in(chunk.iter().copied()))
+                    .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+                    .exec(&self.txn)
+                    .await?;
+            }
         }
         Ok(())
     }
@@ -144,20 +154,56 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Closes attempts and derives their messages' states anew. The leases end.
+    /// Closes attempts and derives their messages' states anew. The leases end. A few statements for all of them: this
+    /// stands between two batches of messages.
     pub async fn settle_attempts(&mut self, settled: &[Settlement]) -> Result<(), StoreError> {
         let now = self.now();
-        for it in settled {
-            self.advance_attempt(it.attempt, it.state, it.provider_ref.as_deref(), it.code.as_deref(), now).await?;
-            if let Some(protection) = &it.protection {
-                attempt::Entity::update_many()
-                    .col_expr(attempt::Column::Protection, Expr::value(protection.as_str()))
-                    .filter(attempt::Column::Id.eq(it.attempt.0))
-                    .exec(&self.txn)
-                    .await?;
+        for chunk in settled.chunks(300) {
+            self.advance_attempts(chunk, now).await?;
+            let mut alike: BTreeMap<_, Vec<Uuid>> = BTreeMap::new();
+            for it in chunk {
+                let closed = it.closed.map(|(state, reason)| (state.as_str(), reason.map(Reason::as_str)));
+                alike.entry((it.next_attempt_at, closed)).or_default().push(it.message.0);
             }
-            self.release_message(it.message, it.next_attempt_at, it.closed).await?;
+            for ((next_attempt_at, closed), messages) in alike {
+                self.release(messages, next_attempt_at, closed).await?;
+            }
+            self.derive_messages(&chunk.iter().map(|it| it.message.0).collect::<Vec<_>>()).await?;
         }
+        Ok(())
+    }
+
+    /// Moves attempts forward, never back, as [`Tx::advance_attempt`] does with one.
+    async fn advance_attempts(&mut self, settled: &[Settlement], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let rows = attempt::Entity::find()
+            .filter(attempt::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(attempt::Column::Id.is_in(settled.iter().map(|it| it.attempt.0)))
+            .order_by_asc(attempt::Column::Id)
+            .lock(LockType::Update)
+            .all(&self.txn)
+            .await?;
+        let mut advanced = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let Some(it) = settled.iter().find(|it| it.attempt.0 == row.id) else { continue };
+            advance(&mut row, it.state, it.provider_ref.as_deref(), it.code.as_deref(), now)?;
+            if it.protection.is_some() {
+                row.protection.clone_from(&it.protection);
+            }
+            advanced.push(attempt::ActiveModel::from(row).reset_all());
+        }
+        if advanced.is_empty() {
+            return Ok(());
+        }
+        // The rows stand and are locked: this is one update of all of them.
+        use attempt::Column as C;
+        attempt::Entity::insert_many(advanced)
+            .on_conflict(
+                OnConflict::column(C::Id)
+                    .update_columns([C::State, C::ProviderRef, C::Code, C::Protection, C::SettledAt, C::UpdatedAt])
+                    .to_owned(),
+            )
+            .exec_without_returning(&self.txn)
+            .await?;
         Ok(())
     }
 
@@ -168,21 +214,33 @@ impl Tx<'_> {
         next_attempt_at: Option<DateTime<Utc>>,
         closed: Option<(MessageState, Option<Reason>)>,
     ) -> Result<(), StoreError> {
+        let closed = closed.map(|(state, reason)| (state.as_str(), reason.map(Reason::as_str)));
+        self.release(vec![id.0], next_attempt_at, closed).await?;
+        self.derive_message(id).await?;
+        Ok(())
+    }
+
+    /// Ends the turn of messages that end it alike.
+    async fn release(
+        &mut self,
+        messages: Vec<Uuid>,
+        next_attempt_at: Option<DateTime<Utc>>,
+        closed: Option<(&'static str, Option<&'static str>)>,
+    ) -> Result<(), StoreError> {
         let mut update = message::Entity::update_many()
             .col_expr(message::Column::NextAttemptAt, Expr::value(next_attempt_at))
             .col_expr(message::Column::LeasedBy, Expr::value(Option::<Uuid>::None))
             .col_expr(message::Column::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None));
         if let Some((state, reason)) = closed {
             update = update
-                .col_expr(message::Column::Closed, Expr::value(state.as_str()))
-                .col_expr(message::Column::Reason, Expr::value(reason.map(Reason::as_str)));
+                .col_expr(message::Column::Closed, Expr::value(state))
+                .col_expr(message::Column::Reason, Expr::value(reason));
         }
         update
-            .filter(message::Column::Id.eq(id.0))
+            .filter(message::Column::Id.is_in(messages))
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
             .exec(&self.txn)
             .await?;
-        self.derive_message(id).await?;
         Ok(())
     }
 
@@ -200,51 +258,59 @@ impl Tx<'_> {
             .lock(LockType::Update)
             .one(&self.txn)
             .await?;
-        let Some(row) = row else { return Ok(false) };
-        let state: AttemptState = decode("attempt state", &row.state)?;
-        let moved = state.advance(next) != state;
-        let first = row.settled_at.is_none();
-        let mut model: attempt::ActiveModel = row.into();
-        if let Some(provider_ref) = provider_ref {
-            model.provider_ref = Set(Some(provider_ref.to_owned()));
-        }
-        if moved {
-            model.state = Set(next.as_str().to_owned());
-            model.code = Set(code.map(str::to_owned));
-        }
-        if first {
-            model.settled_at = Set(Some(at));
-        }
-        model.updated_at = Set(at);
-        attempt::Entity::update(model).exec(&self.txn).await?;
+        let Some(mut row) = row else { return Ok(false) };
+        let moved = advance(&mut row, next, provider_ref, code, at)?;
+        attempt::Entity::update(attempt::ActiveModel::from(row).reset_all()).exec(&self.txn).await?;
         Ok(moved)
     }
 
     /// Writes the message's state as its attempts say it; answers it.
     pub async fn derive_message(&mut self, id: MessageId) -> Result<MessageState, StoreError> {
-        let states: Vec<String> = attempt::Entity::find()
+        let derived = self.derive_messages(&[id.0]).await?;
+        Ok(derived.into_iter().next().map_or(MessageState::Queued, |(_, state)| state))
+    }
+
+    async fn derive_messages(&mut self, ids: &[Uuid]) -> Result<Vec<(Uuid, MessageState)>, StoreError> {
+        let mut states: HashMap<Uuid, Vec<AttemptState>> = HashMap::with_capacity(ids.len());
+        let rows: Vec<(Uuid, String)> = attempt::Entity::find()
             .select_only()
+            .column(attempt::Column::Message)
             .column(attempt::Column::State)
-            .filter(attempt::Column::Message.eq(id.0))
+            .filter(attempt::Column::Message.is_in(ids.iter().copied()))
             .into_tuple()
             .all(&self.txn)
             .await?;
-        let closed: Option<Option<String>> = message::Entity::find_by_id(id.0)
+        for (message, state) in rows {
+            states.entry(message).or_default().extend(AttemptState::parse(&state));
+        }
+        let closed: Vec<(Uuid, Option<String>)> = message::Entity::find()
             .select_only()
+            .column(message::Column::Id)
             .column(message::Column::Closed)
-            .into_tuple()
-            .one(&self.txn)
-            .await?;
-        let attempts: Vec<AttemptState> = states.iter().filter_map(|state| AttemptState::parse(state)).collect();
-        let state = MessageState::derive(&attempts, closed.flatten().as_deref().and_then(MessageState::parse));
-        message::Entity::update_many()
-            .col_expr(message::Column::State, Expr::value(state.as_str()))
-            .col_expr(message::Column::UpdatedAt, Expr::value(self.now()))
-            .filter(message::Column::Id.eq(id.0))
+            .filter(message::Column::Id.is_in(ids.iter().copied()))
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .exec(&self.txn)
+            .into_tuple()
+            .all(&self.txn)
             .await?;
-        Ok(state)
+        let mut derived = Vec::with_capacity(closed.len());
+        let mut alike: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
+        for (id, closed) in closed {
+            let attempts = states.get(&id).map_or(&[][..], Vec::as_slice);
+            let state = MessageState::derive(attempts, closed.as_deref().and_then(MessageState::parse));
+            alike.entry(state.as_str()).or_default().push(id);
+            derived.push((id, state));
+        }
+        let now = self.now();
+        for (state, ids) in alike {
+            message::Entity::update_many()
+                .col_expr(message::Column::State, Expr::value(state))
+                .col_expr(message::Column::UpdatedAt, Expr::value(now))
+                .filter(message::Column::Id.is_in(ids))
+                .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+                .exec(&self.txn)
+                .await?;
+        }
+        Ok(derived)
     }
 
     /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind.
@@ -409,6 +475,28 @@ impl View<'_> {
             body,
         })
     }
+}
+
+/// Moves one attempt forward, never back; answers whether it moved.
+fn advance(
+    row: &mut attempt::Model,
+    next: AttemptState,
+    provider_ref: Option<&str>,
+    code: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let state: AttemptState = decode("attempt state", &row.state)?;
+    let moved = state.advance(next) != state;
+    if let Some(provider_ref) = provider_ref {
+        row.provider_ref = Some(provider_ref.to_owned());
+    }
+    if moved {
+        next.as_str().clone_into(&mut row.state);
+        row.code = code.map(str::to_owned);
+    }
+    row.settled_at = row.settled_at.or(Some(at));
+    row.updated_at = at;
+    Ok(moved)
 }
 
 fn attempt_of(row: &attempt::Model) -> Result<Attempt, StoreError> {

@@ -26,6 +26,7 @@ mod tables;
 mod tenants;
 mod tx;
 mod write_backs;
+mod yardstick;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ pub use staff::{NewStaff, SIGN_IN_REST, SIGN_IN_TRIES, SignInTry};
 pub use staff_sessions::{NewSession, StaffSession};
 pub use tx::Tx;
 pub use write_backs::{WriteBack, WriteBackResult, WriteBackSubject};
+pub use yardstick::ScratchDatabase;
 
 /// Why the store could not do what it was asked. Statements and values are never part of the text.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Patients as the scheduler and the search see them: a state, an instant to plan at, and blind indexes.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -125,13 +127,18 @@ impl Tx<'_> {
         planned: &[(PatientId, Option<DateTime<Utc>>)],
     ) -> Result<(), StoreError> {
         let now = self.now();
+        // Most plans could change next at the same midnight.
+        let mut alike: BTreeMap<Option<DateTime<Utc>>, Vec<&str>> = BTreeMap::new();
         for (patient, replan_at) in planned {
+            alike.entry(*replan_at).or_default().push(patient.as_str());
+        }
+        for (replan_at, patients) in alike {
             patient::Entity::update_many()
                 .col_expr(patient::Column::PlannedAt, Expr::value(now))
-                .col_expr(patient::Column::ReplanAt, Expr::value(*replan_at))
+                .col_expr(patient::Column::ReplanAt, Expr::value(replan_at))
                 .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(patient::Column::Ehr.eq(ehr.as_str()))
-                .filter(patient::Column::Id.eq(patient.as_str()))
+                .filter(patient::Column::Id.is_in(patients))
                 .exec(&self.txn)
                 .await?;
         }

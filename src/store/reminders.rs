@@ -1,9 +1,9 @@
 //! Reminders: planned, claimed when due, settled with a decision.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -26,20 +26,29 @@ pub struct Decided {
 }
 
 impl Tx<'_> {
-    /// Inserts planned reminders of a patient; one that stands already is left as it is. Answers the new ones.
+    /// Inserts planned reminders; one that stands already is left as it is. Answers the new ones.
     pub async fn insert_reminders(
         &mut self,
         ehr: &EhrId,
         patient: &PatientId,
         plans: Vec<PlannedReminder>,
     ) -> Result<Vec<Reminder>, StoreError> {
+        self.insert_reminders_of(ehr, plans.into_iter().map(|plan| (patient.clone(), plan)).collect()).await
+    }
+
+    /// The same for many patients at once.
+    pub async fn insert_reminders_of(
+        &mut self,
+        ehr: &EhrId,
+        plans: Vec<(PatientId, PlannedReminder)>,
+    ) -> Result<Vec<Reminder>, StoreError> {
         let now = self.now();
         let new: Vec<Reminder> = plans
             .into_iter()
-            .map(|plan| Reminder {
+            .map(|(patient, plan)| Reminder {
                 id: ReminderId(self.store.new_id()),
                 ehr: ehr.clone(),
-                patient: patient.clone(),
+                patient,
                 state: ReminderState::Planned,
                 reason: None,
                 next_at: plan.due_at,
@@ -217,11 +226,11 @@ impl Tx<'_> {
 
     /// Stores decisions and moves their reminders to where the verdicts say. The leases end.
     pub async fn settle_reminders(&mut self, decided: &[Decided]) -> Result<(), StoreError> {
-        let now = self.now();
         let subjects: Vec<String> =
             decided.iter().map(|it| patient_subject(&it.reminder.ehr, &it.reminder.patient)).collect();
         self.prepare_keys(Class::Message, subjects.iter().map(String::as_str)).await?;
         let mut rows = Vec::with_capacity(decided.len());
+        let mut alike: BTreeMap<_, Vec<&Decided>> = BTreeMap::new();
         for (it, subject) in decided.iter().zip(&subjects) {
             let id = it.decision.id.to_string();
             let (state, reason, next_at) = outcome(&it.decision.verdict, it.reminder.next_at);
@@ -237,23 +246,58 @@ impl Tx<'_> {
                 body: Set(self.seal_json(Class::Message, subject, "decision", "body", &id, &it.decision)?),
                 decided_at: Set(it.decision.at),
             });
-            reminder::Entity::update_many()
-                .col_expr(reminder::Column::State, Expr::value(state.as_str()))
-                .col_expr(reminder::Column::Reason, Expr::value(reason.map(Reason::as_str)))
-                .col_expr(reminder::Column::NextAt, Expr::value(next_at))
-                .col_expr(reminder::Column::Decision, Expr::value(it.decision.id.0))
-                .col_expr(reminder::Column::Message, Expr::value(it.message.map(|id| id.0)))
-                .col_expr(reminder::Column::LeasedBy, Expr::value(Option::<Uuid>::None))
-                .col_expr(reminder::Column::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None))
-                .col_expr(reminder::Column::UpdatedAt, Expr::value(now))
-                .filter(reminder::Column::Id.eq(it.reminder.id.0))
-                .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-                .exec(&self.txn)
-                .await?;
+            let until = (next_at != it.reminder.next_at).then_some(next_at);
+            alike.entry((state.as_str(), reason.map(Reason::as_str), until)).or_default().push(it);
+        }
+        for ((state, reason, next_at), decided) in alike {
+            for chunk in decided.chunks(100) {
+                self.end_turn(chunk, state, reason, next_at).await?;
+            }
         }
         for chunk in chunks(rows, 300) {
             decision::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
         }
+        Ok(())
+    }
+
+    /// Ends the turn of reminders that end it alike, in one statement.
+    async fn end_turn(
+        &mut self,
+        decided: &[&Decided],
+        state: &'static str,
+        reason: Option<&'static str>,
+        next_at: Option<DateTime<Utc>>,
+    ) -> Result<(), StoreError> {
+        use reminder::Column as C;
+        let mut decisions = CaseStatement::new();
+        let mut messages = CaseStatement::new();
+        for it in decided {
+            let this = || Expr::col(C::Id).eq(it.reminder.id.0);
+            decisions = decisions.case(this(), Expr::value(it.decision.id.0));
+            if let Some(message) = it.message {
+                messages = messages.case(this(), Expr::value(message.0));
+            }
+        }
+        let mut update = reminder::Entity::update_many()
+            .col_expr(C::State, Expr::value(state))
+            .col_expr(C::Reason, Expr::value(reason))
+            .col_expr(C::Decision, decisions.into())
+            .col_expr(C::LeasedBy, Expr::value(Option::<Uuid>::None))
+            .col_expr(C::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None))
+            .col_expr(C::UpdatedAt, Expr::value(self.now()));
+        update = if decided.iter().any(|it| it.message.is_some()) {
+            update.col_expr(C::Message, messages.into())
+        } else {
+            update.col_expr(C::Message, Expr::value(Option::<Uuid>::None))
+        };
+        if let Some(next_at) = next_at {
+            update = update.col_expr(C::NextAt, Expr::value(next_at));
+        }
+        update
+            .filter(C::Id.is_in(decided.iter().map(|it| it.reminder.id.0)))
+            .filter(C::Tenant.eq(self.tenant.as_str()))
+            .exec(&self.txn)
+            .await?;
         Ok(())
     }
 }
