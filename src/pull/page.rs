@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EhrId, EventKind, Patient, ResourceKey, ResourceType, RunId, TenantId};
+use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, ResourceKey, ResourceType, RunId, TenantId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
 use crate::store::{Store, StoreError, Unusable};
@@ -34,6 +34,12 @@ pub struct Destination<'a> {
     pub region: &'a str,
 }
 
+/// Whom and what the resources of a page name.
+pub(super) struct Refers {
+    pub patients: Vec<PatientId>,
+    pub locations: Vec<String>,
+}
+
 impl Destination<'_> {
     /// Stores one page of one type, and answers what it refers to and the mirror lacks: each is answered once, as
     /// `asked` remembers it.
@@ -47,8 +53,8 @@ impl Destination<'_> {
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Vec<ResourceKey>, StoreError> {
-        let intake = self.keep(kind, resources, report).await?;
-        let missing = self.missing(&intake, asked).await?;
+        let refers = self.keep(kind, resources, report).await?;
+        let missing = self.missing(&refers, asked).await?;
         report.pages += 1;
         Ok(missing)
     }
@@ -59,19 +65,17 @@ impl Destination<'_> {
         kind: ResourceType,
         resources: &[Value],
         report: &mut TypeReport,
-    ) -> Result<Intake, StoreError> {
+    ) -> Result<Refers, StoreError> {
         let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
-        let mut intake = Intake::of(resources, kind, now);
+        let intake = Intake::of(resources, kind, now);
+        let refers = Refers { patients: intake.subjects(), locations: intake.locations };
+        let ids: Vec<String> = intake.rows.iter().map(|row| row.version.key.id.clone()).collect();
         let mut tx = self.store.write(tenant).await?;
-        let rows = std::mem::take(&mut intake.rows);
-        let change = tx.upsert_mirror(ehr, self.run, rows.clone()).await?;
-        intake.rows = rows;
-        let changed: Vec<&Patient> = intake
-            .patients
-            .iter()
-            .filter(|patient| change.changed.iter().any(|(key, _)| key.id == patient.id.as_str()))
-            .collect();
+        let change = tx.upsert_mirror(ehr, self.run, intake.rows).await?;
+        let new: HashSet<&str> = change.changed.iter().map(|(key, _)| key.id.as_str()).collect();
+        let changed: Vec<&Patient> =
+            intake.patients.iter().filter(|patient| new.contains(patient.id.as_str())).collect();
         if !changed.is_empty() {
             tx.upsert_patients(ehr, &changed, self.region).await?;
         }
@@ -83,10 +87,9 @@ impl Destination<'_> {
             // Another clock on the wall moves every reminder of that place; which patients go there is not indexed.
             tx.replan_everyone(now).await?;
         }
-        let well: Vec<&str> = intake
-            .rows
+        let well: Vec<&str> = ids
             .iter()
-            .map(|row| row.version.key.id.as_str())
+            .map(String::as_str)
             .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
             .collect();
         tx.resolve_quarantine(ehr, kind.as_str(), &well).await?;
@@ -102,7 +105,7 @@ impl Destination<'_> {
         report.changed += change.changed.len();
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
-        Ok(intake)
+        Ok(refers)
     }
 }
 

@@ -7,26 +7,25 @@ use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::store::{StoreError, Unusable};
 
-use super::intake::Intake;
-use super::page::{Destination, Run};
+use super::page::{Destination, Refers, Run};
 use super::report::TypeReport;
 
 impl Destination<'_> {
     /// The patients and locations that a stored page names and the mirror lacks.
     pub(super) async fn missing(
         &self,
-        intake: &Intake,
+        refers: &Refers,
         asked: &mut HashSet<ResourceKey>,
     ) -> Result<Vec<ResourceKey>, StoreError> {
         let view = self.store.view(self.tenant);
         let mut missing = Vec::new();
-        for patient in view.unknown_patients(self.ehr, &intake.subjects()).await? {
+        for patient in view.unknown_patients(self.ehr, &refers.patients).await? {
             let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
             if asked.insert(key.clone()) {
                 missing.push(key);
             }
         }
-        for location in &intake.locations {
+        for location in &refers.locations {
             let key = ResourceKey::new(ResourceType::Location, location.as_str());
             // Many appointments are at few places: each place is looked up once a run.
             if asked.insert(key.clone()) && view.mirror_resource(self.ehr, &key).await?.is_none() {
