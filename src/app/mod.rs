@@ -2,9 +2,9 @@
 //! decides nothing itself.
 
 pub mod accounts;
-pub mod bench;
 pub mod alerting;
 pub mod backup;
+pub mod bench;
 pub mod demo;
 pub mod doctor;
 pub mod reconcile;

@@ -2,9 +2,9 @@
 //! 1 problem found, 2 wrong usage, 3 a remote side failed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to a terminal")]
 
-mod bench;
 mod alerts;
 mod backup;
+mod bench;
 mod check;
 mod demo;
 mod ehr;

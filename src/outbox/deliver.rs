@@ -190,7 +190,7 @@ impl Outbox {
                 Called::Answered(Outcome::Reject { because: Rejection::Sender, code }) => {
                     refusing.insert(it.attempt.provider.clone(), code.clone());
                 }
-                Called::Answered(_) | Called::Not(_) => {}
+                Called::Answered(_) | Called::Not(_) | Called::TooLate => {}
             }
             settlements.push(settlement);
         }

@@ -2,6 +2,7 @@
 //! the mirror and the ledgers, each in one query for the whole batch.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::PoisonError;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
@@ -121,13 +122,24 @@ impl Outbox {
 
     /// The live rules, compiled.
     pub(super) async fn live_rules(&self) -> Result<BTreeMap<RuleId, CompiledRule>, OutboxError> {
+        let live = self.store.view(&self.tenant).live_rules().await?;
+        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(id, version), _| live.iter().any(|rule| rule.id == *id && rule.version == *version));
         let mut compiled = BTreeMap::new();
-        for rule in self.store.view(&self.tenant).live_rules().await? {
+        for rule in live {
             let id = rule.id.clone();
-            let rule = CompiledRule::compile(rule).map_err(|problems| OutboxError::Rule {
-                rule: id.to_string(),
-                problem: problems.first().map(ToString::to_string).unwrap_or_default(),
-            })?;
+            let key = (rule.id.clone(), rule.version.clone());
+            let rule = match known.get(&key) {
+                Some(rule) => rule.clone(),
+                None => {
+                    let rule = CompiledRule::compile(rule).map_err(|problems| OutboxError::Rule {
+                        rule: id.to_string(),
+                        problem: problems.first().map(ToString::to_string).unwrap_or_default(),
+                    })?;
+                    known.insert(key, rule.clone());
+                    rule
+                }
+            };
             compiled.insert(id, rule);
         }
         Ok(compiled)

@@ -15,16 +15,17 @@ mod retry;
 mod stages;
 mod write_back;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::domain::TenantId;
+use crate::domain::{RuleId, RuleVersionId, TenantId};
 use crate::ehr::clients::Clients;
 use crate::ehr::connect::ConnectError;
-use crate::rules;
+use crate::rules::{self, CompiledRule};
 use crate::store::{Store, StoreError};
 
 pub use intake::{Intake, IntakeError, Report};
@@ -77,6 +78,8 @@ pub struct Outbox {
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
     watcher: stages::Watcher,
+    /// Live rules as they were compiled; a version never changes.
+    compiled: Arc<Mutex<BTreeMap<(RuleId, RuleVersionId), CompiledRule>>>,
 }
 
 impl Outbox {
@@ -89,7 +92,17 @@ impl Outbox {
     ) -> Self {
         let holder = store.new_id();
         let deciding = Arc::new(facts::deciding(&settings, &providers));
-        Self { store, tenant, settings, deciding, providers, ehrs, holder, watcher: stages::Watcher::default() }
+        Self {
+            store,
+            tenant,
+            settings,
+            deciding,
+            providers,
+            ehrs,
+            holder,
+            watcher: stages::Watcher::default(),
+            compiled: Arc::default(),
+        }
     }
 
     /// Tells `watch` of the stages of what falls due.

@@ -36,6 +36,8 @@ struct Ground {
     live: BTreeSet<RuleId>,
     facilities: Facilities,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
+    /// Types that any of the rules looks at.
+    kinds: Vec<ResourceType>,
 }
 
 /// Plans every patient of an EHR whose plan is due now. May be cut off anywhere: what is done is done, and the rest is
@@ -82,8 +84,14 @@ async fn ground(store: &Store, tenant: &TenantId, ehr: &EhrId, options: &PullOpt
         options.zone,
         store.clock().now(),
     );
+    let of_rules = compiled.iter().map(CompiledRule::rule);
+    let kinds: BTreeSet<ResourceType> = of_rules
+        .flat_map(|rule| rule.reads.iter().copied().chain([rule.resource]))
+        .chain([ResourceType::Patient, ResourceType::Appointment])
+        .collect();
     Ok(Ground {
         ehr: ehr.clone(),
+        kinds: kinds.into_iter().collect(),
         live: compiled.iter().map(|rule| rule.id().clone()).collect(),
         rules: compiled,
         facilities,
@@ -100,7 +108,7 @@ async fn plan_chunk(
     let now = tx.now();
     let ehr = &ground.ehr;
     let view = tx.view();
-    let mirror = view.mirror_of_patients(ehr, due).await?;
+    let mirror = view.mirror_of_patients_in(ehr, due, &ground.kinds).await?;
     let existing = view.reminders_of_patients(ehr, due).await?;
     let enrolments = view.enrolments_of(ehr, due).await?;
     let mut planned = Vec::with_capacity(due.len());

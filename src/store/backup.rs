@@ -28,6 +28,7 @@ use super::tables::{
     send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
+use crate::clock::hexadecimal;
 use crate::domain::TenantId;
 
 /// The form of the lines.
@@ -173,7 +174,7 @@ impl Store {
             };
         }
         for_each_table!(write);
-        let sha256 = super::events::hex(lines.hash.clone().finish().as_ref());
+        let sha256 = hexadecimal(lines.hash.clone().finish().as_ref());
         lines.write(&EndLine { tables: tables.clone(), sha256: sha256.clone() })?;
         txn.commit().await?;
         Ok(Dump { head, tables, sha256 })
@@ -356,7 +357,7 @@ pub fn inspect(input: &mut dyn BufRead, told: Told<'_>) -> Result<Dump, DumpErro
             }
             _ => {
                 if let Ok(end) = serde_json::from_slice::<EndLine>(&text) {
-                    let found = super::events::hex(hash.finish().as_ref());
+                    let found = hexadecimal(hash.finish().as_ref());
                     if end.sha256 != found || end.tables != tables || head.rows != done {
                         return Err(DumpError::Damaged("its rows are not those that its last line counts".to_owned()));
                     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, TryInsertResult};
 use uuid::Uuid;
 
 use super::tables::{data_key, tenant_key};
@@ -213,9 +213,11 @@ impl Tx<'_> {
         let keys = self.view().tenant_keys().await?;
         let now = self.store.clock().now();
         let mut rows = Vec::with_capacity(missing.len());
+        let mut made = Vec::with_capacity(missing.len());
         for subject in missing {
             let id = self.store.new_id();
             let bytes = KeyBytes::generate(self.store.entropy().as_ref());
+            made.push(((tenant.clone(), class, subject.clone()), Key::new(id, &bytes)?));
             rows.push(data_key::ActiveModel {
                 id: Set(id),
                 tenant: Set(tenant.to_string()),
@@ -227,8 +229,7 @@ impl Tx<'_> {
                 destroyed_at: Set(None),
             });
         }
-        // Another replica may have made one meanwhile: its key stands, so read back what is there.
-        data_key::Entity::insert_many(rows)
+        let inserted = data_key::Entity::insert_many(rows)
             .on_conflict_do_nothing_on([
                 data_key::Column::Tenant,
                 data_key::Column::Class,
@@ -237,6 +238,11 @@ impl Tx<'_> {
             ])
             .exec_without_returning(&self.txn)
             .await?;
+        if matches!(inserted, TryInsertResult::Inserted(count) if count == made.len() as u64) {
+            self.fresh.extend(made);
+            return Ok(());
+        }
+        // Another replica made one meanwhile: its key stands, so read back what is there.
         self.load_subject_keys(class, subjects).await
     }
 

@@ -190,10 +190,21 @@ impl View<'_> {
         ehr: &EhrId,
         patients: &[PatientId],
     ) -> Result<HashMap<PatientId, Vec<MirrorRow>>, StoreError> {
+        self.mirror_of_patients_in(ehr, patients, ResourceType::ALL).await
+    }
+
+    /// The same for some types only: what is not needed is not unsealed.
+    pub async fn mirror_of_patients_in(
+        &self,
+        ehr: &EhrId,
+        patients: &[PatientId],
+        kinds: &[ResourceType],
+    ) -> Result<HashMap<PatientId, Vec<MirrorRow>>, StoreError> {
         let rows = mirror::Entity::find()
             .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
             .filter(mirror::Column::Ehr.eq(ehr.as_str()))
             .filter(mirror::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(mirror::Column::ResourceType.is_in(kinds.iter().map(|kind| kind.as_str())))
             .filter(mirror::Column::DeletedAt.is_null())
             .order_by_asc(mirror::Column::ResourceType)
             .order_by_asc(mirror::Column::Id)

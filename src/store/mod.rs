@@ -177,6 +177,10 @@ impl Store {
         uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
     }
 
+    fn is_sqlite(&self) -> bool {
+        self.inner.db.get_database_backend() == DatabaseBackend::Sqlite
+    }
+
     /// Reads of `tenant`'s data, outside any transaction.
     pub fn view<'a>(&'a self, tenant: &'a TenantId) -> View<'a> {
         View { store: self, tenant, conn: DatabaseExecutor::Connection(&self.inner.db) }

@@ -255,10 +255,6 @@ impl House {
         accounts::of_ehr(&self.t.store, &self.t.tenant, &self.settings, &self.ehr).await.unwrap().unexplained
     }
 
-    pub async fn mirrored(&self, kind: ResourceType, id: &str) -> bool {
-        self.view().mirror_resource(&self.ehr, &ResourceKey::new(kind, id)).await.unwrap().is_some()
-    }
-
     pub async fn set_mode(&self, mode: SendMode) {
         let mut tx = self.t.store.write(&self.t.tenant).await.unwrap();
         tx.set_send_mode(mode, &operator()).await.unwrap();
