@@ -274,7 +274,7 @@ impl Lines<'_> {
             self.write(&cells)?;
             count += 1;
             self.done += 1;
-            if self.done % 500 == 0 {
+            if self.done.is_multiple_of(500) {
                 (self.told)(self.done, self.total);
             }
         }

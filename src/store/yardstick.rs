@@ -7,6 +7,8 @@ use url::Url;
 use super::{Store, StoreError, Tx};
 
 mod plain {
+    #![expect(clippy::disallowed_methods, reason = "sea-orm's macros name `begin` in code that nobody calls")]
+
     use sea_orm::entity::prelude::*;
 
     #[sea_orm::model]

@@ -31,13 +31,11 @@ fn the_smallest_settings_are_enough_and_send_nothing_by_themselves() {
 
 #[test]
 fn every_problem_is_reported_at_once_with_its_key_and_what_to_write() {
-    let text = format!(
-        "[server]\npublic_url = \"http://b.example\"\nlisten = \"8080\"\n[seal]\nroot_key = \"c2hvcnQ=\"\n\
+    let text = "[server]\npublic_url = \"http://b.example\"\nlisten = \"8080\"\n[seal]\nroot_key = \"c2hvcnQ=\"\n\
          [organisation]\nphone = \"1\"\nzone = \"Mars/Olympus\"\n[organisation.location_zones]\nloc-1 = \"Nowhere\"\n\
          [smtp]\nhost = \"relay.example\"\nsecurity = \"plain-loopback\"\nport = 99999\nfrom = \"a@b.example\"\n\
-         pasword = \"x\"\n[send]\nallowed_from = \"21:00\"\nallowed_until = \"8\"\n"
-    );
-    insta::assert_snapshot!(problems(&text).join("\n"));
+         pasword = \"x\"\n[send]\nallowed_from = \"21:00\"\nallowed_until = \"8\"\n";
+    insta::assert_snapshot!(problems(text).join("\n"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! All integration tests in one binary: they link once, and share the servers that they start.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop where it stands")]
+#![allow(clippy::print_stderr, reason = "a test that a machine cannot run says so")]
+#![allow(clippy::large_futures, clippy::type_complexity, reason = "a test's future lives once, and its types are near")]
 
 mod alerting;
 mod backup;

@@ -75,7 +75,9 @@ impl Secrets {
             for text in [&name["family"], &name["text"]].into_iter().filter_map(Value::as_str) {
                 self.add(text);
             }
-            texts(&name["given"]).iter().for_each(|given| self.add(given));
+            for given in &texts(&name["given"]) {
+                self.add(given);
+            }
         }
         let telecom = match &patient["telecom"] {
             Value::Array(points) => points.clone(),
@@ -86,7 +88,9 @@ impl Secrets {
             if point["system"] == "email" { self.add(value) } else { self.add_phone(value) }
         }
         for address in patient["address"].as_array().into_iter().flatten() {
-            texts(&address["line"]).iter().for_each(|line| self.add(line));
+            for line in &texts(&address["line"]) {
+                self.add(line);
+            }
         }
         for identifier in patient["identifier"].as_array().into_iter().flatten() {
             self.add(identifier["value"].as_str().unwrap_or_default());
@@ -113,7 +117,7 @@ impl Secrets {
     fn found_in(&self, bytes: &[u8]) -> Vec<String> {
         let plain: Vec<&String> = self.0.iter().collect();
         // A dump shows bytes as hexadecimal digits.
-        let hex = plain.iter().map(|text| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hex = plain.iter().map(|text| beckon::clock::hexadecimal(text.as_bytes()));
         let patterns: Vec<String> = plain.iter().map(|text| (*text).clone()).chain(hex).collect();
         let found: BTreeSet<usize> = AhoCorasick::new(&patterns)
             .unwrap()
@@ -178,7 +182,9 @@ async fn nothing_of_a_patient_lies_in_the_stored_bytes() {
 
         let mut secrets = Secrets(BTreeSet::new());
         let patients = live.hospital.resources("Patient");
-        patients.iter().for_each(|patient| secrets.add_patient(patient));
+        for patient in &patients {
+            secrets.add_patient(patient);
+        }
         secrets.add_phone(&answered);
         let templates = templates();
         for text in texts.iter().filter(|text| text.direction != "outbound-reply") {
@@ -192,7 +198,7 @@ async fn nothing_of_a_patient_lies_in_the_stored_bytes() {
             secrets.add(words);
         }
         assert!(secrets.0.len() > 1000, "only {} forms are looked for", secrets.0.len());
-        let hex: String = REPLY.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = beckon::clock::hexadecimal(REPLY.as_bytes());
         for shown in [format!("… {REPLY} …"), format!("\\x00{hex}00")] {
             assert!(!secrets.found_in(shown.as_bytes()).is_empty(), "the search itself works");
         }

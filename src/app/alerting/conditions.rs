@@ -177,7 +177,8 @@ fn tells_of_the_provider(end: &AttemptEnd) -> bool {
     let not_called = end.code.as_deref().is_some_and(|code| ours.iter().any(|reason| reason.as_str() == code));
     let of_the_person = matches!(end.reason, Some(Reason::NoContactPoint | Reason::OptedOut));
     let looked_up = end.code.as_deref() == Some("not_found_at_provider");
-    end.state != AttemptState::Expired && !not_called && !(of_the_person && !was_taken(end.state)) && !looked_up
+    let says_something = was_taken(end.state) || !of_the_person;
+    says_something && !not_called && !looked_up && end.state != AttemptState::Expired
 }
 
 #[cfg(test)]

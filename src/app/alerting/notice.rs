@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::AppError;
 use crate::channels::OutboundEmail;
+use crate::clock::hexadecimal;
 use crate::config::Settings;
 use crate::domain::{Alert, EmailAddress, Outcome, Phi, TenantId};
 use crate::outbox::Providers;
@@ -127,8 +128,7 @@ impl Notices {
         };
         let body = body(&self.settings, &self.tenant, alerts, now).to_string();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-        let signature: String =
-            hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hexadecimal(hmac::sign(&key, body.as_bytes()).as_ref());
         let answer = self
             .http
             .post(url)

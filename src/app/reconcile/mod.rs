@@ -245,7 +245,7 @@ impl<'a> Work<'a> {
             let reminder = it.reminders.remove(at);
             let text =
                 (found.channel == Channel::Sms).then(|| self.texts.take_near(&it.addresses, found.sent)).flatten();
-            let address = self.texts_address(it, found.channel, text.as_ref().map(|text| &text.to));
+            let address = Self::texts_address(it, found.channel, text.as_ref().map(|text| &text.to));
             let Some(address) = address else {
                 self.withhold(&reminder, Reason::AlreadySent, "the EHR has a Communication of it").await?;
                 report.found_at_ehr += 1;
@@ -320,7 +320,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn texts_address(&self, it: &Open, channel: Channel, to: Option<&Address>) -> Option<Address> {
+    fn texts_address(it: &Open, channel: Channel, to: Option<&Address>) -> Option<Address> {
         let fits = |address: &&Address| match channel {
             Channel::Email => matches!(address, Address::Email(_)),
             _ => matches!(address, Address::Phone(_)),

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use beckon::app::{Gateway, accounts};
 use beckon::clock::Clock as _;
 use beckon::config::{Settings, load_text};
-use beckon::domain::{
-    Actor, EhrId, MessageState, PatientId, Reason, Reminder, ReminderState, ResourceKey, ResourceType,
-};
+use beckon::domain::{Actor, EhrId, MessageState, PatientId, Reason, Reminder, ReminderState};
 use beckon::ehr::clients::Clients;
 use beckon::ehr::connect;
 use beckon::ehr::connection::EhrConnection;
