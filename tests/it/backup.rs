@@ -195,7 +195,7 @@ fn doubled(got: &BTreeMap<(String, String), usize>) -> Vec<&(String, String)> {
 }
 
 /// Runs a gateway, takes a backup, lets `hours` of messages go out, loses the database, and restores into a new one.
-async fn lose_and_restore(live: &Live, hours: i64) -> (TestStore, Gateway) {
+async fn lose_and_restore(live: &Live, hours: i64) -> (TestStore, Gateway, Folder) {
     live.book();
     live.pass(3).await;
     let folder = Folder::new();
@@ -208,14 +208,14 @@ async fn lose_and_restore(live: &Live, hours: i64) -> (TestStore, Gateway) {
     target.store = open_store(&target.url, live.clock.clone()).await;
     restore(&target.store, &live.settings, &folder.file(), false, &nobody_looks, &by()).await.unwrap();
     let gateway = live.gateway_on(target.store.clone()).await;
-    (target, gateway)
+    (target, gateway, folder)
 }
 
 #[tokio::test]
 async fn what_went_out_after_the_backup_does_not_go_out_again() {
     each_database(async |t| {
         let live = Live::open(t, 0, "").await;
-        let (target, gateway) = lose_and_restore(&live, 5).await;
+        let (target, gateway, folder) = lose_and_restore(&live, 5).await;
         let sent = got(&live);
         assert!(doubled(&sent).is_empty());
 
@@ -235,6 +235,15 @@ async fn what_went_out_after_the_backup_does_not_go_out_again() {
         let ids: std::collections::BTreeSet<String> =
             communications.iter().map(|it| it["identifier"][0]["value"].to_string()).collect();
         assert_eq!(ids.len(), communications.len(), "and the EHR has one Communication of each");
+
+        // The same backup, and nobody asked what went out: this is what reconciling prevents.
+        let mut careless = TestStore::sqlite().await;
+        careless.store = open_store(&careless.url, live.clock.clone()).await;
+        restore(&careless.store, &live.settings, &folder.file(), false, &nobody_looks, &by()).await.unwrap();
+        let gateway = live.gateway_on(careless.store.clone()).await;
+        resume(&careless.store, &careless).await;
+        settle(&gateway, &live.hospital, &live.ehr).await;
+        assert!(doubled(&got(&live)).len() > 3);
         live.stop().await;
     })
     .await;
@@ -246,7 +255,7 @@ async fn the_log_of_the_provider_tells_what_the_ehr_does_not() {
         let live = Live::open(t, 0, "").await;
         let broken = Fault::new(FaultKind::ServerError { status: 500, retry_after: None });
         live.hospital.inject(broken.on("/fhir/Communication").method("POST").times(100_000));
-        let (target, gateway) = lose_and_restore(&live, 5).await;
+        let (target, gateway, _folder) = lose_and_restore(&live, 5).await;
         // The gateway that is lost never managed to write back.
         live.hospital.clear_faults();
         assert!(live.hospital.communications().is_empty());

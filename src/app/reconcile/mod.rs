@@ -3,6 +3,7 @@
 //! a person is called: a doubled message is harm. It may be repeated at any time and finds nothing twice.
 
 mod evidence;
+mod ledger;
 
 use std::collections::BTreeMap;
 
@@ -13,18 +14,18 @@ use serde_json::json;
 use super::{AppError, Gateway};
 use crate::channels::ChannelError;
 use crate::domain::{
-    Actor, Address, AlertKind, Attempt, AttemptId, AttemptState, Channel, Check, CheckResult, ConsentBasis, Decision,
-    DecisionId, Detail, EhrId, EventKind, Message, MessageBody, MessageId, MessageOrigin, PatientId, Phi, Purpose,
-    Reason, Recipient, Reminder, ResourceKey, ResourceType, RuleId, Verdict,
+    Actor, Address, AlertKind, AttemptState, Channel, Detail, EhrId, EventKind, MessageId, PatientId, Purpose, Reason,
+    Reminder, ResourceKey, ResourceType, RuleId,
 };
 use crate::ehr::connect;
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::WriteBack;
 use crate::outbox::Providers;
 use crate::pull::{self, Mode, PullOptions, RunState};
-use crate::store::{Decided, Delivery, EventFilter, HaltScope, SentBefore, Settlement, StoreError, WriteBackSubject};
+use crate::store::{Delivery, EventFilter, HaltScope, StoreError};
 use crate::{fhir, rules};
 use evidence::{TextLog, fitting};
+use ledger::Sent;
 
 /// Clocks of the EHR, the provider and the gateway may differ by this much.
 const SLACK: TimeDelta = TimeDelta::minutes(5);
@@ -245,7 +246,7 @@ impl<'a> Work<'a> {
             let reminder = it.reminders.remove(at);
             let text =
                 (found.channel == Channel::Sms).then(|| self.texts.take_near(&it.addresses, found.sent)).flatten();
-            let address = Self::texts_address(it, found.channel, text.as_ref().map(|text| &text.to));
+            let address = address_of(it, found.channel, text.as_ref().map(|text| &text.to));
             let Some(address) = address else {
                 self.withhold(&reminder, Reason::AlreadySent, "the EHR has a Communication of it").await?;
                 report.found_at_ehr += 1;
@@ -319,162 +320,13 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
-
-    fn texts_address(it: &Open, channel: Channel, to: Option<&Address>) -> Option<Address> {
-        let fits = |address: &&Address| match channel {
-            Channel::Email => matches!(address, Address::Email(_)),
-            _ => matches!(address, Address::Phone(_)),
-        };
-        to.or_else(|| it.addresses.iter().find(fits)).cloned()
-    }
-
-    /// Enters a message that the ledger did not know.
-    async fn enter(
-        &self,
-        reminder: &Reminder,
-        sent: Sent,
-        communication: Option<String>,
-        evidence: &str,
-    ) -> Result<(), StoreError> {
-        let (purpose, details) =
-            self.rules.get(&reminder.plan.rule).cloned().unwrap_or((Purpose::Treatment, BTreeMap::new()));
-        let message = Message {
-            id: sent.message,
-            ehr: reminder.ehr.clone(),
-            subject: reminder.patient.clone(),
-            recipient: Recipient::Patient(reminder.patient.clone()),
-            origin: MessageOrigin::Reminders(vec![reminder.id]),
-            rule: Some(reminder.plan.rule.clone()),
-            rule_version: Some(reminder.plan.rule_version.clone()),
-            purpose,
-            channel: sent.channel,
-            address: sent.address,
-            // Which template it was, and in which language, was lost with the ledger.
-            language: "und".to_owned(),
-            template: "restored".to_owned(),
-            detail: details.get(&sent.channel).copied().unwrap_or(Detail::Limited),
-            basis: ConsentBasis::NumberProvided,
-            created_at: sent.at,
-            expires_at: reminder.plan.expires_at,
-            body: sent.body.map(|text| MessageBody { subject: None, text, html: None }),
-        };
-        let attempt = Attempt {
-            id: AttemptId(self.gateway.store.new_id()),
-            message: message.id,
-            number: 1,
-            channel: sent.channel,
-            provider: Providers::name(sent.channel).to_owned(),
-            state: sent.state,
-            provider_ref: sent.sid,
-            code: None,
-            protection: None,
-            opened_at: sent.at,
-            settled_at: Some(sent.at),
-        };
-        let found = SentBefore { reminder: reminder.id, message, attempt, communication };
-        let mut tx = self.gateway.store.write(&self.gateway.tenant).await?;
-        tx.record_sent_before(&found, evidence, self.by).await?;
-        tx.commit().await
-    }
-
-    /// A message of the ledger was sent after all.
-    async fn settle(
-        &self,
-        delivery: &Delivery,
-        state: AttemptState,
-        sid: Option<String>,
-        communication: Option<&str>,
-        evidence: &str,
-    ) -> Result<(), StoreError> {
-        let message = &delivery.message;
-        let mut tx = self.gateway.store.write(&self.gateway.tenant).await?;
-        let attempt = match delivery.attempts.last() {
-            // Refused at the time of the backup, and tried again after it.
-            None => None,
-            Some(last) if AttemptState::advance(last.state, AttemptState::Accepted) == last.state => None,
-            Some(last) => Some(last.id),
-        };
-        let attempt = if let Some(id) = attempt {
-            id
-        } else {
-            let number = delivery.attempts.last().map_or(0, |last| last.number) + 1;
-            let id = AttemptId(self.gateway.store.new_id());
-            tx.open_attempts(&[Attempt {
-                id,
-                message: message.id,
-                number,
-                channel: message.channel,
-                provider: Providers::name(message.channel).to_owned(),
-                state: AttemptState::Opened,
-                provider_ref: None,
-                code: None,
-                protection: None,
-                opened_at: tx.now(),
-                settled_at: None,
-            }])
-            .await?;
-            id
-        };
-        tx.settle_attempts(&[Settlement {
-            attempt,
-            message: message.id,
-            state,
-            provider_ref: sid.clone(),
-            code: None,
-            protection: None,
-            next_attempt_at: None,
-            closed: None,
-        }])
-        .await?;
-        match communication {
-            Some(id) => tx.written_before(&message.ehr, &message.subject, message.id, id).await?,
-            None => {
-                let line = (message.ehr.clone(), message.subject.clone(), WriteBackSubject::Message(message.id));
-                tx.queue_write_backs(&[line]).await?;
-            }
-        }
-        let event = tx
-            .event(self.by.clone(), EventKind::AttemptSettled)
-            .about_patient(&message.ehr, &message.subject)
-            .about_message(message.id)
-            .with_detail(json!({
-                "attempt": attempt, "state": state, "provider_ref": sid, "sent_before_the_restore": evidence,
-            }));
-        tx.append(event).await?;
-        tx.commit().await
-    }
-
-    async fn withhold(&self, reminder: &Reminder, reason: Reason, words: &str) -> Result<(), StoreError> {
-        let mut tx = self.gateway.store.write(&self.gateway.tenant).await?;
-        let check = Check { name: "restored".to_owned(), result: CheckResult::Failed, words: words.to_owned() };
-        let decision = Decision {
-            id: DecisionId(self.gateway.store.new_id()),
-            reminder: reminder.id,
-            rule_version: reminder.plan.rule_version.clone(),
-            at: tx.now(),
-            verdict: Verdict::Withhold(reason),
-            checks: vec![check],
-            facts: Vec::new(),
-        };
-        let event = tx
-            .event(self.by.clone(), EventKind::ReminderDecided)
-            .about_patient(&reminder.ehr, &reminder.patient)
-            .about_rule(&reminder.plan.rule)
-            .about_reminder(reminder.id)
-            .with_detail(json!({ "decision": decision.id, "verdict": decision.verdict }));
-        tx.settle_reminders(&[Decided { reminder: reminder.clone(), decision, message: None }]).await?;
-        tx.append(event).await?;
-        tx.commit().await
-    }
 }
 
-/// What is known of a message that went out.
-struct Sent {
-    message: MessageId,
-    channel: Channel,
-    address: Address,
-    at: DateTime<Utc>,
-    sid: Option<String>,
-    body: Option<Phi<String>>,
-    state: AttemptState,
+/// Where a message over `channel` went: to what the provider says, else where such messages go.
+fn address_of(it: &Open, channel: Channel, to: Option<&Address>) -> Option<Address> {
+    let fits = |address: &&Address| match channel {
+        Channel::Email => matches!(address, Address::Email(_)),
+        _ => matches!(address, Address::Phone(_)),
+    };
+    to.or_else(|| it.addresses.iter().find(fits)).cloned()
 }
