@@ -36,12 +36,14 @@ impl Gateway {
 
     /// Runs until SIGTERM or Ctrl-C, then finishes what is under way.
     pub async fn serve(self, with_web: bool, with_worker: bool) -> Result<(), AppError> {
-        let listener = TcpListener::bind(self.settings.server.listen).map_err(AppError::Listen)?;
+        // A worker leaves the port to the replica that shows pages.
+        let listener = with_web.then(|| TcpListener::bind(self.settings.server.listen));
+        let listener = listener.transpose().map_err(AppError::Listen)?;
         let mut state = self.web_state();
         if let Some(metrics) = crate::telemetry::metrics() {
             state.metrics = Some(Arc::new(move || metrics.render()));
         }
-        self.run(with_web.then_some((state, listener)), with_worker, stopped()).await
+        self.run(listener.map(|listener| (state, listener)), with_worker, stopped()).await
     }
 
     /// Runs the given parts until `stop` is done.

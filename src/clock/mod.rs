@@ -42,7 +42,7 @@ impl ManualClock {
 
     pub fn advance(&self, by: TimeDelta) {
         let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *now += by;
+        *now = to_micros(*now + by);
     }
 }
 

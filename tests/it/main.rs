@@ -10,6 +10,7 @@ mod channel_sandbox;
 mod channel_sms;
 mod channel_sms_sdk;
 mod config;
+mod crash;
 mod ehr;
 mod fhir_prune;
 mod fhir_read;

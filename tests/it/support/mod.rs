@@ -5,6 +5,7 @@ pub mod clinic;
 pub mod gateway;
 pub mod house;
 pub mod live;
+pub mod tools;
 
 use std::sync::Arc;
 
