@@ -19,7 +19,7 @@ use crate::clock::{Clock, Entropy};
 use crate::config::Settings;
 use crate::domain::{Actor, RuleId, RuleVersionId, TenantId};
 use crate::ehr::clients::Clients;
-use crate::ehr::retry::RealSleeper;
+use crate::ehr::retry::{RealSleeper, Sleeper};
 use crate::outbox::{Outbox, ProviderError, Providers};
 use crate::pull::PullError;
 use crate::rules::{self, CompiledRule, RuleProblem};
@@ -90,8 +90,18 @@ pub struct Gateway {
 impl Gateway {
     /// Puts the parts together and makes the rules of the settings live.
     pub async fn new(store: Store, tenant: TenantId, settings: Arc<Settings>) -> Result<Self, AppError> {
+        Self::with_sleeper(store, tenant, settings, Arc::new(RealSleeper)).await
+    }
+
+    /// As [`Gateway::new`]; `sleeper` waits between two tries at an EHR.
+    pub async fn with_sleeper(
+        store: Store,
+        tenant: TenantId,
+        settings: Arc<Settings>,
+        sleeper: Arc<dyn Sleeper>,
+    ) -> Result<Self, AppError> {
         let providers = Arc::new(Providers::from_settings(&settings)?);
-        let clients = Clients::new(store.clone(), tenant.clone(), Arc::new(RealSleeper));
+        let clients = Clients::new(store.clone(), tenant.clone(), sleeper);
         let outbox = Outbox::new(store.clone(), tenant.clone(), settings.clone(), providers.clone(), clients.clone());
         let gateway = Self { store, tenant, settings, providers, clients, outbox };
         gateway.publish_rules().await?;

@@ -297,19 +297,19 @@ impl Outbox {
     }
 }
 
-/// What may leave, as the calls of one batch see it. Each call looks; a look is shared by those that come within a
-/// moment, which is far less than the five seconds in which a halt must hold.
+/// What may leave, as the calls of one batch see it. Each call looks; a look is shared by those that come within
+/// [`LOOK_SHARED_FOR`].
 #[derive(Default)]
 struct Gate(tokio::sync::Mutex<Option<(tokio::time::Instant, Sending)>>);
 
-/// How long a look may be shared.
-const MOMENT: std::time::Duration = std::time::Duration::from_millis(200);
+/// How long a look may be shared: far less than the five seconds in which a halt must hold.
+pub(super) const LOOK_SHARED_FOR: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Gate {
     async fn look(&self, outbox: &Outbox) -> Result<Sending, StoreError> {
         let mut last = self.0.lock().await;
         if let Some((at, sending)) = last.as_ref()
-            && at.elapsed() < MOMENT
+            && at.elapsed() < outbox.look_shared_for
         {
             return Ok(sending.clone());
         }

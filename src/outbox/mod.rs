@@ -78,6 +78,7 @@ pub struct Outbox {
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
     watcher: stages::Watcher,
+    look_shared_for: std::time::Duration,
     /// Live rules as they were compiled; a version never changes.
     compiled: Arc<Mutex<BTreeMap<(RuleId, RuleVersionId), CompiledRule>>>,
 }
@@ -101,6 +102,7 @@ impl Outbox {
             ehrs,
             holder,
             watcher: stages::Watcher::default(),
+            look_shared_for: deliver::LOOK_SHARED_FOR,
             compiled: Arc::default(),
         }
     }
@@ -108,6 +110,12 @@ impl Outbox {
     /// Tells `watch` of the stages of what falls due.
     pub fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
         self.watcher = stages::Watcher(Some(watch));
+        self
+    }
+
+    /// Looks anew before every call whether something was halted: slower, and exact.
+    pub fn looking_before_each_call(mut self) -> Self {
+        self.look_shared_for = std::time::Duration::ZERO;
         self
     }
 

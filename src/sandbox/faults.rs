@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub enum FaultKind {
     ServerError { status: u16, retry_after: Option<RetryAfter> },
     /// The answer comes `chunk` bytes at a time with `millis` of real time between.
     SlowBody { chunk: usize, millis: u64 },
+    /// The work is done and kept, and the answer waits until all faults are cleared.
+    Held,
     /// The answer, then `megabytes` of blanks (with gzip: a small body that unpacks to a large one).
     HugeBody { megabytes: u32 },
     /// The first half of the answer.
@@ -131,22 +134,35 @@ impl Fault {
 
 /// The faults in force.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+pub struct Faults {
+    in_force: Mutex<Vec<Fault>>,
+    cleared: watch::Sender<()>,
+}
 
 impl Faults {
     pub fn inject(&self, fault: Fault) {
         if fault.times != Some(0) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+            self.in_force.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
         }
     }
 
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.cleared.send_replace(());
+    }
+
+    /// Ends with the next [`Faults::clear`] after this call, however late it is looked at.
+    pub fn until_cleared(&self) -> impl Future<Output = ()> + use<> {
+        let mut cleared = self.cleared.subscribe();
+        async move {
+            // A hospital that is gone holds nothing back.
+            let _ = cleared.changed().await;
+        }
     }
 
     /// The first fault in force that `wanted` picks and that is meant for such a request; it counts as struck.
     pub fn strike(&self, method: &str, path: &str, wanted: impl Fn(&FaultKind) -> bool) -> Option<FaultKind> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let mut struck = None;
         for (at, fault) in faults.iter_mut().enumerate() {
             let meant = path.starts_with(&fault.on) && fault.method.as_deref().is_none_or(|only| only == method);

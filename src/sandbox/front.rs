@@ -61,7 +61,7 @@ async fn answer(world: Data<World>, http: HttpRequest, body: Bytes) -> HttpRespo
     world.seen.note(SeenRequest { at: world.clock.now(), method: request.method.clone(), path, status: reply.status });
     // The hospital tells its own time, which may not be the machine's.
     let reply = reply.with("date", http_date(world.clock.now()));
-    spoiled(&world, &request, reply)
+    spoiled(&world, &request, reply).await
 }
 
 async fn dispatch(world: &World, request: &Request) -> Reply {
@@ -120,11 +120,12 @@ fn refused(world: &World, request: &Request) -> Option<Reply> {
 }
 
 /// The reply as it leaves, with what goes wrong on its way.
-fn spoiled(world: &World, request: &Request, mut reply: Reply) -> HttpResponse {
+async fn spoiled(world: &World, request: &Request, mut reply: Reply) -> HttpResponse {
     let after = |kind: &FaultKind| {
         matches!(
             kind,
             FaultKind::SlowBody { .. }
+                | FaultKind::Held
                 | FaultKind::HugeBody { .. }
                 | FaultKind::TruncatedJson
                 | FaultKind::WrongContentType { .. }
@@ -134,7 +135,9 @@ fn spoiled(world: &World, request: &Request, mut reply: Reply) -> HttpResponse {
     };
     // The hospital's clock, which may be fast-forwarded: the listener would write the machine's.
     reply = reply.with("date", http_date(world.clock.now()));
+    let cleared = world.faults.until_cleared();
     match world.faults.strike(&request.method, &request.path, after) {
+        Some(FaultKind::Held) => cleared.await,
         Some(FaultKind::TruncatedJson) => reply.body.truncate(reply.body.len() / 2),
         Some(FaultKind::WrongContentType { content_type }) => {
             reply.headers.retain(|(name, _)| *name != "content-type");

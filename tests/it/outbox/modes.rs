@@ -87,13 +87,15 @@ async fn a_halt_on_one_replica_stops_another_one_in_the_middle_of_its_work() {
         house.crowd_is_due_in_an_hour(60).await;
         let other = house.second().await;
         house.later(TimeDelta::hours(1));
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 40, millis: 15 }).on("/2010-04-01").always());
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/2010-04-01").always());
         let halting = async {
             first_text(&house).await;
             let mut tx = other.store.write(&other.tenant).await.unwrap();
             tx.halt(&HaltScope::Everything, "stop", &operator()).await.unwrap();
             tx.commit().await.unwrap();
-            house.texts().len()
+            let sent = house.texts().len();
+            house.hospital.clear_faults();
+            sent
         };
         let (turn, at_halt) = tokio::join!(house.gateway.outbox.turn(), halting);
         turn.unwrap();

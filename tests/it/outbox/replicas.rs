@@ -49,9 +49,9 @@ async fn two_replicas_together_keep_one_persons_budget() {
         house.sync().await;
         let other = house.second().await;
         other.clients.get(&house.ehr).await.unwrap().plan().await.unwrap();
-        // The first replica reads the first visit from a slow EHR; meanwhile the second one falls due, and the other
+        // The first replica waits for the first visit from a slow EHR; meanwhile the second one falls due, and the other
         // replica takes it.
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 100, millis: 100 }).on("/fhir").method("POST"));
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/fhir").method("POST"));
         house.later(TimeDelta::hours(1));
         let reading = house.asked("POST", "/fhir");
         let late = async {
@@ -59,7 +59,9 @@ async fn two_replicas_together_keep_one_persons_budget() {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
             house.later(TimeDelta::minutes(3));
-            other.outbox.turn().await.unwrap()
+            let turn = other.outbox.turn().await.unwrap();
+            house.hospital.clear_faults();
+            turn
         };
         let (one, two) = tokio::join!(house.gateway.outbox.turn(), late);
         assert_eq!((one.unwrap().decided, two.decided), (1, 1), "each replica had one of the two");
@@ -76,21 +78,13 @@ async fn what_a_dead_replica_was_deciding_is_decided_by_another() {
         house.ada_is_due_in_an_hour().await;
         house.later(TimeDelta::hours(1));
         // It takes the reminder and dies while the EHR is slow.
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/fhir").always());
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/fhir").always());
         let dying = house.second().await;
+        let before = house.asked("POST", "/fhir");
         let work = tokio::spawn(async move { dying.outbox.turn().await });
-        let taken = async {
-            loop {
-                let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
-                let free = tx.claim_reminders(house.t.store.new_id(), TimeDelta::zero(), 1).await.unwrap();
-                drop(tx);
-                if free.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        taken.await;
+        while house.asked("POST", "/fhir") == before {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
         work.abort();
         house.hospital.clear_faults();
         assert!(house.turn().await.is_idle(), "it is still leased");
@@ -107,9 +101,7 @@ async fn a_text_that_a_dying_replica_sent_is_found_and_not_repeated() {
     each_house(async |house| {
         house.ada_is_due_in_an_hour().await;
         house.later(TimeDelta::hours(1));
-        house
-            .hospital
-            .inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 200 }).on("/2010-04-01").method("POST"));
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/2010-04-01").method("POST"));
         let dying = house.second().await;
         let work = tokio::spawn(async move { dying.outbox.turn().await });
         while house.texts().is_empty() {
@@ -118,6 +110,7 @@ async fn a_text_that_a_dying_replica_sent_is_found_and_not_repeated() {
         // The phone has it, the answer is on its way, and the replica is gone.
         work.abort();
         assert!(work.await.unwrap_err().is_cancelled());
+        house.hospital.clear_faults();
         house.live(TimeDelta::hours(1)).await;
         assert_eq!(house.texts().len(), 1);
         let message = house.messages().await.remove(0);
@@ -133,8 +126,8 @@ async fn a_text_that_a_dying_replica_never_sent_goes_out_later() {
     each_house(async |house| {
         house.crowd_is_due_in_an_hour(40).await;
         house.later(TimeDelta::hours(1));
-        // Sixteen calls at a time, each slow: when the first text is there, most attempts stand opened and uncalled.
-        house.hospital.inject(Fault::new(FaultKind::SlowBody { chunk: 10, millis: 100 }).on("/2010-04-01").always());
+        // Sixteen calls at a time, none answered: most attempts stand opened and uncalled.
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/2010-04-01").always());
         let dying = house.second().await;
         let work = tokio::spawn(async move { dying.outbox.turn().await });
         while house.texts().is_empty() {

@@ -8,11 +8,9 @@ use beckon::app::{Gateway, accounts};
 use beckon::clock::Clock as _;
 use beckon::config::{Settings, load_text};
 use beckon::domain::{Actor, EhrId, MessageState, PatientId, Reason, Reminder, ReminderState};
-use beckon::ehr::clients::Clients;
 use beckon::ehr::connect;
 use beckon::ehr::connection::EhrConnection;
-use beckon::ehr::retry::Sleeper;
-use beckon::outbox::{Outbox, Turn};
+use beckon::outbox::Turn;
 use beckon::pull::{self, Mode, PullOptions, RunReport};
 use beckon::sandbox::{Hospital, HospitalOptions, JwksSource, Mail, Text};
 use beckon::store::{Delivery, HaltScope, MessageFilter, SendMode, View};
@@ -20,7 +18,7 @@ use beckon::web;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{ROOT_KEY, TestStore, each_database, open_store};
+use super::{ROOT_KEY, TestStore, each_database, gateway_without_waits, open_store};
 use crate::ehr::support::{CLIENT, connection};
 
 /// The unguessable part of the webhook addresses.
@@ -96,7 +94,7 @@ impl House {
             JwksSource::Url(format!("{url}/ehr/{}/jwks.json", ehr.id)),
             EhrConnection::DEFAULT_SCOPES,
         );
-        let gateway = replica(&t, &settings).await;
+        let gateway = gateway_without_waits(t.store.clone(), &t.tenant, &settings).await;
         let mut tx = t.store.write(&t.tenant).await.unwrap();
         tx.set_send_mode(setup.mode, &Actor::Cli("root".to_owned())).await.unwrap();
         tx.commit().await.unwrap();
@@ -109,8 +107,7 @@ impl House {
     /// A second replica on the same database.
     pub async fn second(&self) -> Gateway {
         let store = open_store(&self.t.url, self.t.clock.clone()).await;
-        let gateway = Gateway::new(store, self.t.tenant.clone(), self.settings.clone()).await.unwrap();
-        without_waits(gateway)
+        gateway_without_waits(store, &self.t.tenant, &self.settings).await
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -195,16 +192,18 @@ impl House {
         panic!("the house finds no rest at {}", self.now());
     }
 
-    /// Moves the clock to each next moment at which something waits, until `end`.
+    /// Moves the clock to each next moment at which something waits, until `end`. What is overdue and yet does not move
+    /// (a halt holds it) is looked at in ever longer steps.
     pub async fn live_until(&self, end: DateTime<Utc>) {
+        let mut step = TimeDelta::seconds(5);
         loop {
             self.settle().await;
             if self.now() >= end {
                 return;
             }
-            let soonest = self.now() + TimeDelta::seconds(5);
-            let next = self.gateway.outbox.next_at().await.unwrap().map_or(end, |at| at.max(soonest).min(end));
-            self.t.clock.set(next);
+            let next = self.gateway.outbox.next_at().await.unwrap().unwrap_or(end);
+            step = if next > self.now() { TimeDelta::seconds(5) } else { (step * 2).min(TimeDelta::minutes(5)) };
+            self.t.clock.set(next.max(self.now() + step).min(end));
         }
     }
 
@@ -308,32 +307,6 @@ pub fn appointment(id: &str, patient: &str, start: DateTime<Utc>, status: &str, 
             {"actor": {"reference": format!("Patient/{patient}")}, "status": "needs-action"},
             {"actor": {"reference": "Location/loc-chicago"}, "status": "accepted"}]
     })
-}
-
-async fn replica(t: &TestStore, settings: &Arc<Settings>) -> Gateway {
-    let gateway = Gateway::new(t.store.clone(), t.tenant.clone(), settings.clone()).await.unwrap();
-    without_waits(gateway)
-}
-
-/// Between two tries at an EHR no time passes: the test alone moves the clock.
-#[derive(Debug)]
-struct NoWait;
-
-#[async_trait::async_trait]
-impl Sleeper for NoWait {
-    async fn sleep(&self, _: std::time::Duration) {}
-}
-
-fn without_waits(mut gateway: Gateway) -> Gateway {
-    gateway.clients = Clients::new(gateway.store.clone(), gateway.tenant.clone(), Arc::new(NoWait));
-    gateway.outbox = Outbox::new(
-        gateway.store.clone(),
-        gateway.tenant.clone(),
-        gateway.settings.clone(),
-        gateway.providers.clone(),
-        gateway.clients.clone(),
-    );
-    gateway
 }
 
 /// The settings file of a gateway whose EHR, phone and mailbox are this hospital's.

@@ -17,7 +17,7 @@ use beckon::web;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{ROOT_KEY, TestStore};
+use super::{ROOT_KEY, TestStore, gateway_without_waits};
 
 const CLIENT: &str = "beckon-test";
 
@@ -82,7 +82,7 @@ live = ["appointment-reminder", "no-show-follow-up", "diabetes-check-up"]
             from = hospital.sender_number(),
         );
         let settings = Arc::new(load_text(&text).unwrap());
-        let gateway = Gateway::new(t.store.clone(), t.tenant.clone(), settings.clone()).await.unwrap();
+        let gateway = gateway_without_waits(t.store.clone(), &t.tenant, &settings).await;
         let ehr = EhrId::new("main");
         let connection = EhrConnection {
             tenant: t.tenant.clone(),
@@ -150,7 +150,7 @@ live = ["appointment-reminder", "no-show-follow-up", "diabetes-check-up"]
 
     /// A gateway of the same settings on another database.
     pub async fn gateway_on(&self, store: Store) -> Gateway {
-        Gateway::new(store, self.t.tenant.clone(), self.settings.clone()).await.unwrap()
+        gateway_without_waits(store, &self.t.tenant, &self.settings).await
     }
 
     /// Everything that can happen now.

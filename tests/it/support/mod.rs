@@ -9,9 +9,11 @@ pub mod tools;
 
 use std::sync::Arc;
 
+use beckon::app::Gateway;
 use beckon::clock::{ManualClock, SystemEntropy};
-use beckon::config::Database;
+use beckon::config::{Database, Settings};
 use beckon::domain::TenantId;
+use beckon::ehr::retry::Sleeper;
 use beckon::seal::RootKey;
 use beckon::store::Store;
 use chrono::{DateTime, Utc};
@@ -77,6 +79,22 @@ pub async fn each_database(test: impl AsyncFn(TestStore)) {
         Some(store) => test(store).await,
         None => eprintln!("BECKON_TEST_POSTGRES is not set: ran on SQLite only"),
     }
+}
+
+/// Between two tries at an EHR no time passes: the test alone moves the clock.
+#[derive(Debug)]
+struct NoWait;
+
+#[async_trait::async_trait]
+impl Sleeper for NoWait {
+    async fn sleep(&self, _: std::time::Duration) {}
+}
+
+/// A gateway that waits for nothing in real time, and looks before every call whether it was halted.
+pub async fn gateway_without_waits(store: Store, tenant: &TenantId, settings: &Arc<Settings>) -> Gateway {
+    let mut gateway = Gateway::with_sleeper(store, tenant.clone(), settings.clone(), Arc::new(NoWait)).await.unwrap();
+    gateway.outbox = gateway.outbox.looking_before_each_call();
+    gateway
 }
 
 fn rand_u128() -> u128 {
