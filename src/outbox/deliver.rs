@@ -34,6 +34,16 @@ const LOOK_UP_AFTER: TimeDelta = TimeDelta::seconds(30);
 pub(super) struct Ready {
     pub(super) message: Message,
     pub(super) attempt: Attempt,
+    /// Earlier attempts for which the provider was called: what the limit of attempts counts.
+    pub(super) called_before: u32,
+}
+
+/// How the code of an attempt begins for which no provider was called; the reason follows.
+const NOT_CALLED: &str = "not_called";
+
+/// Whether an attempt reached for its provider. One that a halt stopped did not, and costs the message nothing.
+pub(super) fn was_called(attempt: &Attempt) -> bool {
+    !attempt.code.as_deref().is_some_and(|code| code.starts_with(NOT_CALLED))
 }
 
 /// A new attempt of a message.
@@ -242,11 +252,11 @@ impl Outbox {
                 settlement.closed = Some((MessageState::Expired, Some(Reason::Expired)));
             }
             Called::Not(reason) => {
-                settlement.code = Some(reason.as_str().to_owned());
+                settlement.code = Some(format!("{NOT_CALLED}:{}", reason.as_str()));
                 settlement.next_attempt_at = Some(it.message.expires_at);
             }
             Called::TooLate => {
-                settlement.code = Some("not_called_in_time".to_owned());
+                settlement.code = Some(format!("{NOT_CALLED}:in_time"));
                 settlement.next_attempt_at = Some(now);
             }
             Called::Answered(Outcome::Accepted { provider_ref, protection }) => {
@@ -256,7 +266,7 @@ impl Outbox {
             }
             Called::Answered(Outcome::Retry { after, code }) => {
                 settlement.code = Some(code.clone());
-                let tries = it.attempt.number;
+                let tries = it.called_before + 1;
                 if tries >= self.settings.send.attempts {
                     settlement.closed = Some((MessageState::Failed, Some(Reason::ProviderRefused)));
                 } else {

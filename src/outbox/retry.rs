@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::deliver::{Ready, opened, opened_event, settled_event};
+use super::deliver::{Ready, opened, opened_event, settled_event, was_called};
 use super::{BATCH, Outbox, OutboxError, Providers, SEND_LEASE};
 use crate::channels::sms::SmsRecord;
 use crate::domain::{
@@ -184,7 +184,8 @@ impl Outbox {
                     }
                     let number = delivery.attempts.last().map_or(0, |it| it.number) + 1;
                     let attempt = opened(&self.store, &message, number, Providers::name(message.channel));
-                    ready.push((Ready { message, attempt }, delivery.attempts, render_anew));
+                    let called_before = delivery.attempts.iter().filter(|it| was_called(it)).count() as u32;
+                    ready.push((Ready { message, attempt, called_before }, delivery.attempts, render_anew));
                 }
                 // The patient's address changed between two tries: the old one gets nothing more.
                 Verdict::Release(_) => self.close(&message, MessageState::Cancelled, Reason::NoContactPoint).await?,

@@ -121,6 +121,37 @@ async fn a_halt_on_one_replica_stops_another_one_in_the_middle_of_its_work() {
 }
 
 #[tokio::test]
+async fn a_halt_costs_a_message_none_of_its_attempts() {
+    let setup = Setup { send: "attempts = 2".to_owned(), ..Setup::default() };
+    each_house_with(setup, async |house| {
+        // Sixteen calls are under way at once: each halt lets those go that the phone company holds, and stops the rest.
+        house.crowd_is_due_in_an_hour(33).await;
+        house.later(TimeDelta::hours(1));
+        for round in 1..=2 {
+            house.hospital.inject(Fault::new(FaultKind::Held).on("/2010-04-01").method("POST").always());
+            let halting = async {
+                while house.texts().len() < 16 * round {
+                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                }
+                house.halt(HaltScope::Everything).await;
+                house.hospital.clear_faults();
+            };
+            let (turn, ()) = tokio::join!(house.gateway.outbox.turn(), halting);
+            turn.unwrap();
+            house.resume(HaltScope::Everything).await;
+        }
+        assert_eq!(house.texts().len(), 32);
+        // The last one was stopped twice; now its provider is busy once.
+        let busy = FaultKind::TooManyRequests { retry_after: None };
+        house.hospital.inject(Fault::new(busy).on("/2010-04-01").method("POST"));
+        house.live(TimeDelta::hours(1)).await;
+        assert_eq!(house.texts().len(), 33);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_flood_is_held_for_a_person_and_goes_out_when_one_lets_it() {
     let setup = Setup { send: "flood_floor = 10".to_owned(), ..Setup::default() };
     each_house_with(setup, async |house| {
