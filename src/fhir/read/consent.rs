@@ -213,7 +213,7 @@ fn is_odd_coding(coding: &Value) -> bool {
         codes::is_known_system(system)
             || ["http://terminology.hl7.org/", "http://hl7.org/fhir/"].iter().any(|base| system.starts_with(base))
     });
-    !ours && !(public && code.is_some())
+    !(ours || public && code.is_some())
 }
 
 /// Channels by our own codes, by `contact-point-system` and by v3-ParticipationMode.

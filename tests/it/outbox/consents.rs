@@ -214,6 +214,21 @@ async fn the_last_of_many_consents_counts_as_the_first_does() {
 }
 
 #[tokio::test]
+async fn a_server_that_answers_with_everybodys_consents_costs_nobody_a_reminder() {
+    each_house(async |house| {
+        let bobs = with(denial(), json!({"patient": {"reference": "Patient/bob"}}));
+        house.hospital.put(bobs).unwrap();
+        house.ada_is_due_in_an_hour().await;
+        let deaf = FaultKind::IgnoreParameter { name: "patient".to_owned() };
+        house.hospital.inject(Fault::new(deaf).on("/fhir/Consent").always());
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1, "{:?}", house.stands(ADA).await);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn while_consents_cannot_be_read_the_reminder_waits() {
     // In one batch with the rest, and one by one where the server takes no batches.
     for batches in [true, false] {
