@@ -113,6 +113,7 @@ reasons! {
     PatientGone => "patient_gone", "The EHR no longer has this patient record.";
     OptedOut => "opted_out", "The person asked not to be contacted this way.";
     ConsentDenied => "consent_denied", "A consent record denies this contact.";
+    ConsentUnclear => "consent_unclear", "A consent record may deny this contact and cannot be understood; a person must look.";
     RuleOff => "rule_off", "A clinician switched this rule off for the patient.";
     RulePaused => "rule_paused", "A clinician paused this rule for the patient.";
     RuleRetired => "rule_retired", "The rule is no longer live.";
@@ -125,6 +126,7 @@ reasons! {
     PatientDeclined => "patient_declined", "The patient told the clinic that they will not come.";
     AlreadyConfirmed => "already_confirmed", "The patient confirmed and asked for no more.";
     NoContactPoint => "no_contact_point", "There is no usable address on an allowed channel.";
+    AddressRefused => "address_refused", "A provider refused this address for good, and the EHR has no other.";
     NoLanguage => "no_language", "There is no template in a language the patient reads.";
     ZoneUnresolved => "zone_unresolved", "The patient's time zone cannot be told.";
     FacilityZoneUnresolved => "facility_zone_unresolved", "The facility's time zone cannot be told.";

@@ -156,9 +156,10 @@ pub struct EhrConnection {
 }
 
 impl EhrConnection {
-    /// What is asked for unless the operator says otherwise: to read what the starter rules need and to write back.
+    /// What is asked for unless the operator says otherwise: what every run pulls and the starter rules need, and to
+    /// write back. Rules that read more need more.
     pub const DEFAULT_SCOPES: &'static str = "system/Appointment.rs system/Communication.crus system/Condition.rs \
-         system/Encounter.rs system/Location.rs system/Observation.rs system/Patient.rs system/Procedure.rs";
+         system/Consent.rs system/Location.rs system/Patient.rs";
 }
 
 /// What may be tuned for one connection. Every field has a default that is right for most servers.

@@ -5,6 +5,7 @@ use crate::fhir::capability::Capability;
 
 use super::client::FhirClient;
 use super::discovery::DiscoveryError;
+use super::offer::{OPTIONAL, Offer};
 use super::plan::{Ask, CapabilityPlan, Changes, WriteBack};
 use super::scopes::Access;
 use super::search::Search;
@@ -81,6 +82,9 @@ pub async fn test(client: &FhirClient) -> Report {
     let plan = CapabilityPlan::derive(client.connection(), &capability);
     for kind in [ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition, ResourceType::Location] {
         pull_of(client, &plan, kind, &mut report).await;
+    }
+    for kind in OPTIONAL {
+        optional(client, &plan, &token, kind, &mut report).await;
     }
     write_back(&plan, &token, &mut report);
     report
@@ -176,6 +180,28 @@ async fn pull_of(client: &FhirClient, plan: &CapabilityPlan, kind: ResourceType,
         line.health = Health::Bad;
         line.advice.push(error.to_string());
     }
+}
+
+/// A type that the EHR need not have: what it means that it is there, or not.
+async fn optional(
+    client: &FhirClient,
+    plan: &CapabilityPlan,
+    token: &AccessToken,
+    kind: ResourceType,
+    report: &mut Report,
+) {
+    let offer = Offer::of(kind, plan, client.connection(), &token.granted);
+    if offer == Offer::Searchable {
+        return pull_of(client, plan, kind, report).await;
+    }
+    let health = if offer == Offer::NotGranted { Health::Bad } else { Health::Doubtful };
+    let line = report.add(format!("pull of {kind}"), health, offer.words());
+    let advice = if offer == Offer::NotGranted {
+        "register the scope with the EHR; until then nothing is sent, because a denial could not be seen"
+    } else {
+        "a denial that stands only in the EHR is not known: record it with beckon optout add"
+    };
+    line.advice.push(advice.to_owned());
 }
 
 fn write_back(plan: &CapabilityPlan, token: &AccessToken, report: &mut Report) {

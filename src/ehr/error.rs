@@ -116,6 +116,8 @@ pub enum EhrError {
     TooManyPages { place: Place, limit: u32 },
     #[error("{place}: the server no longer knows this page (status {status}); the search must start again")]
     PagingExpired { place: Place, status: u16 },
+    #[error("{place}: the server says itself that its answer is not complete, or some of it cannot be read")]
+    Incomplete { place: Place },
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error("the HTTP client cannot be built: {0}; is a CA store (package ca-certificates) installed?")]

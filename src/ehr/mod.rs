@@ -2,6 +2,7 @@
 //! be asked. This room must not know why a resource is wanted, what a rule is, or what a page looks like.
 
 pub mod assertion;
+pub mod batch;
 pub mod budget;
 pub mod client;
 pub mod clients;
@@ -12,6 +13,7 @@ pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod keys;
+pub mod offer;
 pub mod plan;
 pub mod read;
 pub mod retry;

@@ -9,6 +9,7 @@ use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
 
 use super::connection::{EhrConnection, Vendor};
+use super::offer::OPTIONAL;
 
 /// By what a type can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,8 +100,10 @@ impl CapabilityPlan {
     pub fn derive(ehr: &EhrConnection, capability: &Capability) -> Self {
         let overrides = &ehr.settings.plan;
         let types = ResourceType::ALL.iter().map(|kind| {
-            let ask =
-                choose(overrides.ask.get(kind).copied(), profile_ask(ehr.vendor, *kind), || ask(capability, *kind));
+            // One installation has them and the next has not: there the profile tells only how to ask.
+            let unsure = OPTIONAL.contains(kind) && !capability.can(*kind, "search-type");
+            let profile = profile_ask(ehr.vendor, *kind).filter(|_| !unsure);
+            let ask = choose(overrides.ask.get(kind).copied(), profile, || ask(capability, *kind));
             let changes = choose(overrides.changes.get(kind).copied(), profile_changes(ehr.vendor, *kind), || {
                 changes(capability, *kind)
             });
@@ -156,6 +159,7 @@ fn profile_ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static str)
         (Vendor::Oracle, T::Condition | T::Encounter | T::Observation | T::Procedure | T::Immunization) => {
             Some((Ask::ByPatient, "Oracle searches clinical data for one patient at a time"))
         }
+        (Vendor::Oracle, T::Consent) => Some((Ask::ByPatient, "Oracle searches consents for one patient at a time")),
         (Vendor::Athena, T::Appointment) => {
             Some((Ask::ById, "athenahealth finds appointments by id only; changes come by subscription"))
         }

@@ -1,13 +1,12 @@
 //! Reading by id: is it there, is it still the same, has it become another record?
 
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::domain::ResourceKey;
-use crate::fhir::bundle::{BatchEntry, batch_response};
 
-use super::client::{Arrived, FhirClient, Repeat, fhir_headers, json_body, not_fhir, post, refused};
-use super::error::{EhrError, NotFhir, Refusal};
+use super::client::{Arrived, FhirClient, json_body, not_fhir, refused};
+use super::error::{EhrError, NotFhir};
 use super::http::Reply;
 
 /// What a read by id found.
@@ -66,54 +65,10 @@ impl FhirClient {
         let etag = reply.header(ETAG).map(str::to_owned);
         identify(resource, etag, key).ok_or_else(|| not_fhir(reply, NotFhir::WrongResource))
     }
-
-    /// Reads several resources in one request, each answered on its own and in order.
-    ///
-    /// # Errors
-    /// The batch as a whole failed, or its answers cannot be matched with the questions.
-    pub async fn batch_read(&self, keys: &[ResourceKey]) -> Result<Vec<Result<Read, EhrError>>, EhrError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let entries: Vec<Value> =
-            keys.iter().map(|key| json!({"request": {"method": "GET", "url": key.to_string()}})).collect();
-        let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
-        let request = post(self.connection().base_url.url().clone(), fhir_headers(), batch.to_string().into_bytes());
-        let reply = self.send(request, Repeat::Freely).await?;
-        if reply.status != 200 {
-            return Err(refused(&reply));
-        }
-        let wrong = || not_fhir(&reply, NotFhir::WrongResource);
-        let answers = batch_response(self.body(&reply)?).map_err(|_| wrong())?;
-        if answers.len() != keys.len() {
-            return Err(wrong());
-        }
-        Ok(keys.iter().zip(answers).map(|(key, answer)| batch_answer(&reply, key, answer)).collect())
-    }
-}
-
-fn batch_answer(reply: &Reply, key: &ResourceKey, answer: BatchEntry) -> Result<Read, EhrError> {
-    match (answer.status, answer.resource) {
-        (Some(200), Some(resource)) => {
-            identify(resource, answer.etag, key).ok_or_else(|| not_fhir(reply, NotFhir::WrongResource))
-        }
-        (Some(status @ (404 | 410)), _) => Ok(Read::Gone { deleted: status == 410 }),
-        (status, _) => {
-            let status = status.unwrap_or(reply.status);
-            let refusal = match status {
-                401 => Refusal::Unauthorized,
-                403 => Refusal::Forbidden,
-                500..=599 => Refusal::ServerFault,
-                _ => Refusal::Other,
-            };
-            let codes = answer.outcome.map(|outcome| vec![outcome.summary()]).unwrap_or_default();
-            Err(EhrError::Refused { place: reply.place.clone(), status, refusal, codes })
-        }
-    }
 }
 
 /// Whether the answer is the resource asked for; a server may answer with the survivor of a merge.
-fn identify(resource: Value, etag: Option<String>, key: &ResourceKey) -> Option<Read> {
+pub(super) fn identify(resource: Value, etag: Option<String>, key: &ResourceKey) -> Option<Read> {
     if resource["resourceType"] != key.resource_type.as_str() {
         return None;
     }

@@ -62,6 +62,11 @@ impl Search {
         query.finish()
     }
 
+    /// The question as a URL relative to the base, for a batch.
+    pub(super) fn url(&self) -> String {
+        format!("{}?{}", self.resource_type, self.query(None))
+    }
+
     /// Parameters that the server's `self` link does not repeat: they were ignored, so the answer is wider than the
     /// question. Names only, because values may be PHI.
     fn ignored(&self, self_link: Option<&str>) -> Vec<String> {
@@ -140,6 +145,26 @@ impl FhirClient {
         let mut pages = self.search(search);
         let mut found = Vec::new();
         while let Some(page) = pages.next().await? {
+            found.extend(page.matches);
+        }
+        Ok(found)
+    }
+}
+
+impl FhirClient {
+    /// All matches of a search that is known to be small, or an error: what the server calls incomplete, and a page
+    /// with entries that are no resources, count as not answered.
+    ///
+    /// # Errors
+    /// As [`Pages::next`], and `Incomplete`.
+    pub async fn find_all(&self, search: Search) -> Result<Vec<Value>, EhrError> {
+        let place = super::error::Place::of(&reqwest::Method::GET, &self.url(search.resource_type.as_str()));
+        let mut pages = self.search(search);
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await? {
+            if !page.issues.is_empty() || page.outcomes.iter().any(OperationOutcome::says_incomplete) {
+                return Err(EhrError::Incomplete { place });
+            }
             found.extend(page.matches);
         }
         Ok(found)

@@ -57,6 +57,11 @@ impl SearchPage {
         Ok(page)
     }
 
+    /// Whether everything on it could be used, and the server does not say that something is left out.
+    pub fn is_whole(&self) -> bool {
+        self.issues.is_empty() && !self.outcomes.iter().any(OperationOutcome::says_incomplete)
+    }
+
     fn add(&mut self, index: usize, mut entry: Value) {
         let resource = entry.get_mut("resource").map(Value::take).filter(Value::is_object);
         let Some(resource) = resource else {

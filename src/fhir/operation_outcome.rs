@@ -31,6 +31,9 @@ pub enum Severity {
     Fatal,
 }
 
+/// "More data may exist" (Epic): the answer ends, the data does not.
+const MORE_MAY_EXIST: &str = "4119";
+
 impl OperationOutcome {
     /// Reads an OperationOutcome; `None` where `value` is something else.
     pub fn read(value: &Value) -> Option<Self> {
@@ -71,6 +74,11 @@ impl OperationOutcome {
     /// The question must be narrower.
     pub fn is_too_costly(&self) -> bool {
         self.has("too-costly")
+    }
+
+    /// The server says that its answer leaves something out: an error, or Epic's "more data may exist".
+    pub fn says_incomplete(&self) -> bool {
+        self.severity() >= Some(Severity::Error) || self.has(MORE_MAY_EXIST)
     }
 
     /// One line without PHI: `error not-supported (4101)`.

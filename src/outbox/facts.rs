@@ -5,43 +5,31 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
+use super::reread::{ConsentReading, Freshly, Reread};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
-    Address, Appointment, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey, ResourceType,
-    ResourceVersion, RuleId,
+    Address, Appointment, Channel, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey,
+    ResourceType, ResourceVersion, RuleId,
 };
-use crate::ehr::error::EhrError;
-use crate::ehr::read::Read;
 use crate::fhir;
-use crate::rules::{self, CompiledRule, DecideFacts, Facilities, Mirror, PatientRecord, Reading, ResourceRecord};
+use crate::rules::{
+    self, CompiledRule, ConsentDirective, Consents, DecideFacts, Facilities, Mirror, PatientRecord, Reading,
+    ResourceRecord,
+};
 use crate::store::MirrorRow;
 
-/// Resources asked for in one batch request.
-const READ_BATCH: usize = 40;
-/// Batch requests under way at once.
-const READS_AT_ONCE: usize = 4;
 /// How far back messages count against the frequency budget.
 const BUDGET_DAYS: i64 = 8;
-
-/// What became of re-reading one resource.
-#[derive(Debug, Clone)]
-pub(super) enum Reread {
-    Fresh(Value),
-    Unreadable,
-    Gone,
-    /// Merged into another record.
-    Moved(ResourceKey),
-}
 
 /// Everything known for one batch of one EHR.
 pub(super) struct Gathered {
     pub(super) facilities: Facilities,
     pub(super) rules: BTreeMap<RuleId, CompiledRule>,
-    fresh: HashMap<ResourceKey, Reread>,
+    fresh: Freshly,
+    refused_addresses: Vec<(Address, Channel)>,
     mirror: HashMap<PatientId, Vec<MirrorRow>>,
     enrolments: Vec<Enrolment>,
     opt_outs: BTreeMap<PatientId, Vec<OptOut>>,
@@ -93,15 +81,16 @@ impl Outbox {
             reminders.iter().flat_map(|it| [patient_key(&it.patient), it.plan.occasion.resource.clone()]).collect();
         keys.sort();
         keys.dedup();
-        let fresh = self.reread(ehr, keys).await;
+        let fresh = self.reread(ehr, keys, &patients).await;
         let now = self.now();
         let with_addresses: Vec<(PatientId, Vec<Address>)> = patients
             .iter()
             .map(|id| {
                 let rows = mirror.get(id).map_or(&[][..], Vec::as_slice);
-                (id.clone(), self.addresses(fresh.get(&patient_key(id)), rows, now))
+                (id.clone(), self.addresses(fresh.resources.get(&patient_key(id)), rows, now))
             })
             .collect();
+        let addresses: Vec<Address> = with_addresses.iter().flat_map(|(_, addresses)| addresses.clone()).collect();
         Ok(Gathered {
             facilities: Facilities::read(
                 locations.iter().map(|row| &row.body),
@@ -115,6 +104,7 @@ impl Outbox {
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
             contacts: view.contacts_since(ehr, &patients, now - TimeDelta::days(BUDGET_DAYS)).await?,
             covered: view.covered_types(ehr).await?,
+            refused_addresses: view.refused_addresses(&addresses).await?,
             fresh,
             mirror,
         })
@@ -153,50 +143,6 @@ impl Outbox {
         let patient = value.and_then(|value| fhir::read::patient(value, now).value);
         patient.map_or_else(Vec::new, |patient| rules::addresses_of(&patient, &self.deciding))
     }
-
-    /// Reads resources at the EHR, in batches where it takes them. What cannot be read is said to be so.
-    async fn reread(&self, ehr: &EhrId, keys: Vec<ResourceKey>) -> HashMap<ResourceKey, Reread> {
-        let client = match self.ehrs.get(ehr).await {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::warn!(%error, %ehr, "the EHR cannot be read before sending; what rests on it waits");
-                return keys.into_iter().map(|key| (key, Reread::Unreadable)).collect();
-            }
-        };
-        let batches = client.plan().await.is_ok_and(|plan| plan.batch.value);
-        let chunks: Vec<Vec<ResourceKey>> = keys.chunks(READ_BATCH).map(<[ResourceKey]>::to_vec).collect();
-        let read = stream::iter(chunks).map(|chunk| {
-            let client = client.clone();
-            async move {
-                let answers = if batches {
-                    match client.batch_read(&chunk).await {
-                        Ok(answers) => answers,
-                        Err(error) => {
-                            tracing::warn!(%error, %ehr, "a batch read before sending failed");
-                            return chunk.into_iter().map(|key| (key, Reread::Unreadable)).collect::<Vec<_>>();
-                        }
-                    }
-                } else {
-                    let mut answers = Vec::with_capacity(chunk.len());
-                    for key in &chunk {
-                        answers.push(client.read(key, None).await);
-                    }
-                    answers
-                };
-                chunk.into_iter().zip(answers).map(|(key, answer)| (key, reread_of(answer))).collect()
-            }
-        });
-        read.buffer_unordered(READS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
-    }
-}
-
-fn reread_of(answer: Result<Read, EhrError>) -> Reread {
-    match answer {
-        Ok(Read::Found(found)) => Reread::Fresh(found.resource),
-        Ok(Read::Gone { .. }) => Reread::Gone,
-        Ok(Read::Moved(survivor)) => Reread::Moved(survivor),
-        Ok(Read::NotModified) | Err(_) => Reread::Unreadable,
-    }
 }
 
 pub(super) fn patient_key(patient: &PatientId) -> ResourceKey {
@@ -210,7 +156,7 @@ impl Gathered {
 
     /// What was read fresh and differs from the mirror: to be stored, so that a new plan sees it.
     pub(super) fn fresh_value(&self, key: &ResourceKey) -> Option<&Value> {
-        match self.fresh.get(key) {
+        match self.fresh.resources.get(key) {
             Some(Reread::Fresh(value)) => Some(value),
             _ => None,
         }
@@ -219,6 +165,19 @@ impl Gathered {
     /// The messages that the frequency budget was judged by. One that came since makes a decision void.
     pub(super) fn known_contacts(&self) -> BTreeSet<MessageId> {
         self.contacts.iter().map(|(_, message, _)| *message).collect()
+    }
+
+    /// The consent records of a patient as they were just read: to be stored, so that a withdrawal is noticed.
+    pub(super) fn fresh_consents(&self, patient: &PatientId) -> &[Value] {
+        match self.fresh.consents.get(patient) {
+            Some(ConsentReading::Fresh(records)) => records,
+            _ => &[],
+        }
+    }
+
+    fn mirrored_consents(&self, patient: &PatientId) -> impl Iterator<Item = &Value> {
+        let rows = self.mirror.get(patient).map_or(&[][..], Vec::as_slice);
+        rows.iter().filter(|row| row.version.key.resource_type == ResourceType::Consent).map(|row| &row.body)
     }
 
     /// Parses what one reminder is about.
@@ -244,7 +203,7 @@ impl Gathered {
     }
 
     fn reading(&self, patient: &PatientId, key: &ResourceKey) -> (State, Option<Value>) {
-        match self.fresh.get(key) {
+        match self.fresh.resources.get(key) {
             Some(Reread::Fresh(value)) => (State::Fresh, Some(value.clone())),
             Some(Reread::Gone) => (State::Gone, None),
             // The record answered as another one: show decide the link, so that it names the merge.
@@ -290,6 +249,17 @@ impl Gathered {
         contacts.extend_from_slice(more);
         let enrolment =
             self.enrolments.iter().find(|it| it.patient == reminder.patient && it.rule == reminder.plan.rule);
+        let said: Vec<ConsentDirective> = match self.fresh.consents.get(&reminder.patient) {
+            Some(ConsentReading::Fresh(records)) => directives(records.iter(), now),
+            Some(ConsentReading::NotKept(_)) => Vec::new(),
+            Some(ConsentReading::Unreadable(_)) | None => directives(self.mirrored_consents(&reminder.patient), now),
+        };
+        let consents = match self.fresh.consents.get(&reminder.patient) {
+            Some(ConsentReading::Fresh(_)) => Consents::Fresh(&said),
+            Some(ConsentReading::NotKept(why)) => Consents::NotKept { why },
+            Some(ConsentReading::Unreadable(why)) => Consents::Unreadable { why, mirrored: &said },
+            None => Consents::Unreadable { why: "the consent records were not read", mirrored: &said },
+        };
         let facts = DecideFacts {
             patient: reading(subject.patient_state, patient),
             resource: reading(subject.resource_state, resource),
@@ -298,15 +268,19 @@ impl Gathered {
             set_zone: None,
             enrolment,
             opt_outs: self.opt_outs.get(&reminder.patient).map_or(&[], Vec::as_slice),
-            consents: &[],
+            consents,
             guardians: &[],
-            dead_addresses: &[],
+            dead_addresses: &self.refused_addresses,
             contacts: &contacts,
             settings: &outbox.deciding,
         };
         let id = crate::domain::DecisionId(outbox.store.new_id());
         rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now)
     }
+}
+
+fn directives<'a>(records: impl Iterator<Item = &'a Value>, now: DateTime<Utc>) -> Vec<ConsentDirective> {
+    records.flat_map(|record| ConsentDirective::of_record(record, now)).collect()
 }
 
 /// A record that could be read but not understood counts as unreadable: nothing is sent on it.

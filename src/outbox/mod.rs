@@ -11,6 +11,7 @@ mod providers;
 mod receipts;
 mod release;
 mod replies;
+mod reread;
 mod retry;
 mod stages;
 mod write_back;

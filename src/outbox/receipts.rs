@@ -4,7 +4,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{BATCH, Outbox, OutboxError};
-use crate::domain::{Actor, AttemptState, EventKind, Message, OptOut, OptOutId, OptOutScope, Receipt};
+use crate::channels::sms::{Meaning, meaning};
+use crate::domain::{
+    Actor, AttemptState, Channel, EventKind, Message, MessageState, OptOut, OptOutId, OptOutScope, Reason, Receipt,
+    Rejection,
+};
 use crate::store::{Tx, WriteBackSubject};
 
 /// A receipt may overtake the answer to the call that it belongs to; after this long it matches nothing of ours.
@@ -61,7 +65,13 @@ impl Outbox {
 
     /// The carrier did not deliver: the message ends as failed, and a block is an opt-out.
     async fn after_failure(&self, tx: &mut Tx<'_>, message: &Message, receipt: &Receipt) -> Result<(), OutboxError> {
-        let closed = (crate::domain::MessageState::Failed, Some(crate::domain::Reason::ProviderRefused));
+        // A landline or an unknown number often shows only now; it is not tried again.
+        let code = receipt.code.as_deref().and_then(|code| code.parse().ok());
+        let reason = match code.map(meaning) {
+            Some(Meaning::Reject(Rejection::Address)) if message.channel == Channel::Sms => Reason::NoContactPoint,
+            _ => Reason::ProviderRefused,
+        };
+        let closed = (MessageState::Failed, Some(reason));
         tx.release_message(message.id, None, Some(closed)).await?;
         if receipt.code.as_deref().is_some_and(|code| BLOCKS.contains(&code)) {
             let opt_out = OptOut {

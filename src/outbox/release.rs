@@ -95,6 +95,7 @@ impl Outbox {
         let mut ready = Vec::new();
         let mut settled = Vec::new();
         let mut stale = Vec::new();
+        let mut denied = BTreeSet::new();
         for reminder in reminders {
             let subject = gathered.subject(&reminder, now);
             let more = spent.get(&reminder.patient).map_or(&[][..], Vec::as_slice);
@@ -122,6 +123,11 @@ impl Outbox {
             ) {
                 stale.push(reminder.clone());
             }
+            if let Verdict::Withhold(reason) | Verdict::Wait { reason, .. } = decision.verdict
+                && matches!(reason, Reason::ConsentDenied | Reason::ConsentUnclear)
+            {
+                denied.insert(reminder.patient.clone());
+            }
             match message {
                 Some(message) => {
                     spent.entry(reminder.patient.clone()).or_default().push(now);
@@ -133,6 +139,7 @@ impl Outbox {
         self.watcher.ended(Stage::Decide);
         self.settle_undelivered(settled).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
+        self.remember_consents(ehr, &gathered, &denied).await?;
         let opened = self.open(ehr, ready, &gathered.known_contacts()).await?;
         self.watcher.ended(Stage::Open);
         let sent = opened.len();
@@ -252,6 +259,27 @@ impl Outbox {
         tx.upsert_mirror(ehr, run, rows).await?;
         let now = tx.now();
         tx.replan_patients(ehr, &patients, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps the consent records that forbade something: when they change or go, the pull opens the reminders again.
+    async fn remember_consents(
+        &self,
+        ehr: &EhrId,
+        gathered: &Gathered,
+        patients: &BTreeSet<PatientId>,
+    ) -> Result<(), OutboxError> {
+        let of_patient = |it: &PatientId| {
+            let records = gathered.fresh_consents(it).iter();
+            records.filter_map(|value| mirror_row(value, it)).collect::<Vec<_>>()
+        };
+        let rows: Vec<MirrorRow> = patients.iter().flat_map(of_patient).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.store.write(&self.tenant).await?;
+        tx.upsert_mirror(ehr, crate::domain::RunId(self.store.new_id()), rows).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -64,6 +64,7 @@ impl Run<'_> {
         let patients = tx.mark_deleted(&connection.id, gone).await?;
         let now = tx.now();
         tx.replan_patients(&connection.id, &patients, now).await?;
+        self.destination().look_again(&mut tx, kind, &patients).await?;
         let ids: Vec<&str> = gone.iter().map(|key| key.id.as_str()).collect();
         tx.resolve_quarantine(&connection.id, kind.as_str(), &ids).await?;
         tx.commit().await?;

@@ -55,6 +55,20 @@ impl Intake {
                 }
             }
             ResourceType::Condition => row.patient = Some(usable(read::condition(resource))?.subject),
+            ResourceType::Consent => {
+                let read = read::consent(resource);
+                row.patient = Some(self.whose(resource, kind, read.fatal().cloned())?);
+                if read.value.is_some_and(|consent| consent.is_unclear()) {
+                    let place = read.issues.last().map_or_else(|| "Consent.provision".to_owned(), |it| it.path.clone());
+                    let reason =
+                        "denies something that is told in no public code; the patient gets nothing that it may mean";
+                    self.unusable.push(unusable(resource, kind, fatal(&place, reason)));
+                }
+            }
+            ResourceType::RelatedPerson => {
+                let read = read::related_person(resource, now);
+                row.patient = Some(self.whose(resource, kind, read.fatal().cloned())?);
+            }
             ResourceType::Location => _ = usable(read::location(resource, now))?,
             ResourceType::Group | ResourceType::Organization | ResourceType::Practitioner => {}
             other => {
@@ -72,6 +86,19 @@ impl Intake {
             starts_at: row.starts_at,
         });
         Ok(())
+    }
+
+    /// The patient of a record that speaks for the patient, readable or not. One that cannot be read is shown in
+    /// quarantine and mirrored all the same: it takes the place of what it said before, and as long as it cannot be
+    /// read it counts as the worst that it may say.
+    fn whose(&mut self, resource: &Value, kind: ResourceType, issue: Option<Issue>) -> Result<PatientId, Issue> {
+        let subject = read::subject_of(resource);
+        let patient =
+            subject.ok_or_else(|| issue.clone().unwrap_or_else(|| fatal(kind.as_str(), "names no patient")))?;
+        if let Some(issue) = issue {
+            self.unusable.push(unusable(resource, kind, issue));
+        }
+        Ok(patient)
     }
 
     /// Patients that the rows are about, each once.

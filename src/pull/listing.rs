@@ -52,9 +52,6 @@ struct Seen {
     incomplete: Option<String>,
 }
 
-/// "More data may exist" (Epic): the answer ends, the data does not.
-const MORE_MAY_EXIST: &str = "4119";
-
 /// "No results" (Epic): says nothing that an empty page does not say.
 const NO_RESULTS: &str = "4101";
 
@@ -247,7 +244,7 @@ impl Seen {
     fn note(&mut self, page: &Page, from: Option<DateTime<Utc>>, report: &mut TypeReport) {
         for outcome in page.outcomes.iter().filter(|outcome| outcome.severity() >= Some(Severity::Warning)) {
             let words = format!("the server says of its answer: {}", outcome.summary());
-            if outcome.severity() >= Some(Severity::Error) || outcome.has(MORE_MAY_EXIST) {
+            if outcome.says_incomplete() {
                 self.incomplete = Some(words);
             } else if !outcome.has(NO_RESULTS) {
                 report.note = Some(words);

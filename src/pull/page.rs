@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, ResourceKey, ResourceType, RunId, TenantId};
+use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, Reason, ResourceKey, ResourceType, RunId, TenantId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
-use crate::store::{Store, StoreError, Unusable};
+use crate::store::{Store, StoreError, Tx, Unusable};
 
 use super::intake::Intake;
 use super::options::PullOptions;
@@ -93,6 +93,7 @@ impl Destination<'_> {
             // Another clock on the wall moves every reminder of that place; which patients go there is not indexed.
             tx.replan_everyone(now).await?;
         }
+        self.look_again(&mut tx, kind, &affected).await?;
         let well: Vec<&str> = well.iter().map(String::as_str).collect();
         tx.resolve_quarantine(ehr, kind.as_str(), &well).await?;
         let new = tx.quarantine(ehr, &intake.unusable).await?;
@@ -108,6 +109,30 @@ impl Destination<'_> {
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
         Ok(named)
+    }
+}
+
+impl Destination<'_> {
+    /// A consent record changed or went: what was not sent for what it said is decided anew, on what is read then.
+    pub(super) async fn look_again(
+        &self,
+        tx: &mut Tx<'_>,
+        kind: ResourceType,
+        patients: &[PatientId],
+    ) -> Result<(), StoreError> {
+        if kind != ResourceType::Consent {
+            return Ok(());
+        }
+        let opened = tx.look_again(self.ehr, patients, &[Reason::ConsentDenied, Reason::ConsentUnclear]).await?;
+        let events = opened.iter().map(|(reminder, patient, rule)| {
+            let event = tx.event(Actor::system("pull"), EventKind::ReminderMoved).about_patient(self.ehr, patient);
+            event
+                .about_rule(rule)
+                .about_reminder(*reminder)
+                .with_detail(json!({"reopened": true, "why": "a consent record of the patient changed"}))
+        });
+        let events = events.collect();
+        tx.append_all(events).await
     }
 }
 

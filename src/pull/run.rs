@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::domain::{Actor, EventKind, EventOutcome, ResourceType};
 use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
+use crate::ehr::offer::{OPTIONAL, Offer};
 use crate::ehr::plan::{Ask, CapabilityPlan};
 use crate::ehr::scopes::Access;
 use crate::store::{Store, StoreError};
@@ -32,6 +33,11 @@ pub enum PullError {
 /// Without these no reminder can be made or timed. Locations come first: they tell the clock on the wall.
 const ALWAYS: [ResourceType; 4] =
     [ResourceType::Location, ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition];
+
+/// Why a type that the EHR need not have is not pulled; `None` where it is.
+fn left_out(offer: Offer) -> Option<String> {
+    matches!(offer, Offer::NotOffered | Offer::NotAsked).then(|| offer.words().to_owned())
+}
 
 /// A run that never ended is given up by the next one after this long.
 const STALE: TimeDelta = TimeDelta::hours(6);
@@ -61,7 +67,7 @@ pub async fn run(
     let result = pull_and_plan(store, client, options, progress, &mut report).await;
     let complete = report.types.iter().filter(|(_, of_type)| of_type.complete).count();
     report.state = match &result {
-        Ok(()) if complete == report.types.len() => RunState::Done,
+        Ok(()) if report.types.iter().all(|(_, of_type)| of_type.error.is_none()) => RunState::Done,
         _ if complete > 0 => RunState::Partial,
         _ => RunState::Failed,
     };
@@ -101,7 +107,10 @@ async fn pull_and_plan(
         let searched = run.plan.of(kind).is_some_and(|of_type| !matches!(of_type.ask.value, Ask::ById));
         let needed: &[Access] = if searched { &[Access::Read, Access::Search] } else { &[Access::Read] };
         // A server may answer with less instead of refusing: what was not granted must not look like nothing there.
-        let of_type = if token.granted.allows(kind.as_str(), needed) {
+        let offer = Offer::of(kind, &run.plan, connection, &token.granted);
+        let of_type = if let Some(note) = left_out(offer).filter(|_| OPTIONAL.contains(&kind)) {
+            TypeReport { how: "not asked for", note: Some(note), ..TypeReport::default() }
+        } else if token.granted.allows(kind.as_str(), needed) {
             run.pull_type(kind, marks.get(&kind), &mut asked).await?
         } else {
             let error = Some(format!("the scope to read and search {kind} was not granted"));
@@ -125,6 +134,7 @@ async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>,
     let rules = store.view(&client.connection().tenant).live_rules().await?;
     let read: BTreeSet<ResourceType> =
         rules.into_iter().flat_map(|rule| rule.reads.into_iter().chain([rule.resource])).collect();
-    let more = read.into_iter().filter(|kind| !ALWAYS.contains(kind));
-    Ok(ALWAYS.into_iter().chain(more).collect())
+    let always: Vec<ResourceType> = ALWAYS.into_iter().chain(OPTIONAL).collect();
+    let more: Vec<ResourceType> = read.into_iter().filter(|kind| !always.contains(kind)).collect();
+    Ok(always.into_iter().chain(more).collect())
 }

@@ -7,11 +7,11 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use crate::domain::{
-    Address, Appointment, Channel, ContactPoint, Enrolment, Language, OptOut, Patient, Purpose, Reminder, ResourceType,
+    Address, Appointment, Channel, ContactPoint, Enrolment, Language, OptOut, Patient, Reminder, ResourceType,
     ResourceVersion,
 };
 
-use super::Settings;
+use super::{Consents, Settings};
 
 /// One resource of the patient's mirror.
 #[derive(Debug, Clone, Copy)]
@@ -128,23 +128,6 @@ pub struct Guardian {
     pub languages: Vec<Language>,
 }
 
-/// What a consent record in force says about contact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsentDirective {
-    pub permit: bool,
-    /// Absent means every purpose.
-    pub purpose: Option<Purpose>,
-    /// Absent means every channel.
-    pub channel: Option<Channel>,
-    pub source: Option<ResourceVersion>,
-}
-
-impl ConsentDirective {
-    pub(super) fn covers(&self, purpose: Purpose, channel: Channel) -> bool {
-        self.purpose.is_none_or(|named| named == purpose) && self.channel.is_none_or(|named| named == channel)
-    }
-}
-
 /// What `decide` looks at for one reminder.
 #[derive(Debug, Clone, Copy)]
 pub struct DecideFacts<'a> {
@@ -158,10 +141,10 @@ pub struct DecideFacts<'a> {
     pub enrolment: Option<&'a Enrolment>,
     /// Every opt-out in force that binds the patient or any address of the patient or of a guardian.
     pub opt_outs: &'a [OptOut],
-    pub consents: &'a [ConsentDirective],
+    pub consents: Consents<'a>,
     pub guardians: &'a [Guardian],
-    /// Addresses that a provider reported as not existing.
-    pub dead_addresses: &'a [Address],
+    /// Addresses that a provider refused for good, each with the channel on which it did.
+    pub dead_addresses: &'a [(Address, Channel)],
     /// When the person was last sent a message that counts against the budget, in the past 8 days, any order. One entry
     /// a message, not an attempt or a hop of a cascade.
     pub contacts: &'a [DateTime<Utc>],

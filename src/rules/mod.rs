@@ -6,6 +6,7 @@
 mod checks;
 mod compile;
 mod conditions;
+mod consents;
 mod decide;
 mod facilities;
 mod facts;
@@ -25,10 +26,10 @@ mod zones;
 
 pub use checks::contact::addresses_of;
 pub use compile::CompiledRule;
+pub use consents::{ConsentDirective, Consents};
 pub use decide::decide;
 pub use facts::{
-    ConsentDirective, DecideFacts, Facilities, Facility, Guardian, Mirror, Mirrored, PatientFacts, PatientRecord,
-    Reading, ResourceRecord,
+    DecideFacts, Facilities, Facility, Guardian, Mirror, Mirrored, PatientFacts, PatientRecord, Reading, ResourceRecord,
 };
 pub use folder::{load_files, load_folder, starter_rules};
 pub use hours::next_opening;

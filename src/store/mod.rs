@@ -22,6 +22,7 @@ mod quarantine;
 mod reconciling;
 mod reminders;
 mod rules;
+mod second_looks;
 mod sending;
 mod staff;
 mod staff_sessions;

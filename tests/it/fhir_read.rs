@@ -1,6 +1,6 @@
 //! Reading resources as hospitals really send them.
 
-use beckon::domain::{AppointmentStatus, Channel, Deceased, PatientId, PatientStatus, Purpose};
+use beckon::domain::{AppointmentStatus, Deceased, PatientId, PatientStatus};
 use beckon::fhir::{prune, read};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -364,49 +364,6 @@ fn a_related_person_counts_only_within_their_time() {
         let read = read::related_person(&with(base, fields.clone()), now());
         assert_eq!(read.value.map(|person| person.active), expected, "{fields}");
     }
-}
-
-#[test]
-fn a_consent_speaks_of_contact_only_where_it_means_it() {
-    let code = |code: &str| json!([{"coding": [{"code": code}]}]);
-    let sms = |provision: Value| (provision, Channel::Sms, Purpose::Treatment);
-    for ((provision, channel, purpose), expected) in [
-        (sms(json!({"type": "deny", "code": code("sms")})), Some(false)),
-        (sms(json!({"type": "deny", "code": code("phone")})), Some(false)),
-        (sms(json!({"type": "deny", "code": code("EMAILWRIT")})), None),
-        (sms(json!({"type": "permit", "code": code("sms")})), Some(true)),
-        (sms(json!({"type": "deny"})), Some(false)),
-        (sms(json!({"type": "opt-out", "code": code("sms")})), Some(false)),
-        (sms(json!({"type": "deny", "code": code("34133-9")})), None),
-        (sms(json!({"type": "deny", "actor": [{"reference": {"reference": "Organization/hie"}}]})), None),
-        (sms(json!({"type": "deny", "code": code("sms"), "period": {"end": "2025"}})), None),
-        (sms(json!({"type": "deny", "code": code("sms"), "period": {"end": "never"}})), Some(false)),
-        (sms(json!({"type": "permit", "code": code("sms"), "period": {"end": "never"}})), None),
-        (sms(json!({"type": "permit", "code": code("sms"), "securityLabel": [{"code": "N"}]})), None),
-        (sms(json!({"type": "deny", "purpose": [{"code": "HMARKT"}]})), None),
-        ((json!({"type": "deny", "purpose": [{"code": "HMARKT"}]}), Channel::Email, Purpose::Marketing), Some(false)),
-        (sms(json!({"type": "deny", "provision": [{"type": "permit", "code": code("sms")}]})), Some(true)),
-        (
-            sms(json!({"type": "permit", "provision": [
-            {"type": "permit", "code": code("sms")}, {"type": "deny", "code": code("sms")}]})),
-            Some(false),
-        ),
-        (sms(json!({"provision": [{"type": "deny", "code": code("email")}]})), None),
-    ] {
-        let base = json!({"resourceType": "Consent", "id": "c", "status": "active", "patient": {"reference": "Patient/p1"},
-            "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]}});
-        let consent = with(base, json!({"provision": provision}));
-        let read = read::consent(&consent).value.unwrap();
-        assert_eq!(read.says(channel, purpose, now()), expected, "{provision}");
-        let inactive = read::consent(&with(consent.clone(), json!({"status": "inactive"}))).value.unwrap();
-        assert_eq!(inactive.says(channel, purpose, now()), None);
-        let fatal = read::consent(&with(consent, json!({"status": null})));
-        assert!(fatal.value.is_none());
-    }
-    let research = json!({"resourceType": "Consent", "id": "c", "status": "active", "patient": {"reference": "Patient/p1"},
-        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]},
-        "provision": {"type": "deny"}});
-    assert_eq!(read::consent(&research).value.unwrap().says(Channel::Sms, Purpose::Treatment, now()), None);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

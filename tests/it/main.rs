@@ -12,6 +12,7 @@ mod channel_sms_sdk;
 mod config;
 mod crash;
 mod ehr;
+mod fhir_consent;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;

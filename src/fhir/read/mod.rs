@@ -16,7 +16,7 @@ mod resource;
 
 pub use appointment::appointment;
 pub use condition::{Code, Condition, condition};
-pub use consent::{ContactConsent, Provision, consent};
+pub use consent::{ConsentWord, ContactConsent, Provision, consent};
 pub use date::{DateError, instant};
 pub use issues::Read;
 pub use location::{Location, location};

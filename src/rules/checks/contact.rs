@@ -7,6 +7,7 @@ use crate::domain::{
     Patient, PhoneNumber, Reason, Recipient, Release, Verdict,
 };
 use crate::fhir;
+use crate::fhir::read::ConsentWord;
 
 use super::super::conditions::Subject;
 use super::super::templates::NEUTRAL;
@@ -38,6 +39,8 @@ enum Obstacle {
     NoAddress,
     NoLanguage,
     Sensitive,
+    DeadAddress,
+    ConsentUnclear,
     ConsentDenied,
     OptedOut,
 }
@@ -48,6 +51,8 @@ impl Obstacle {
             Self::NoProvider | Self::NoAddress => Reason::NoContactPoint,
             Self::NoLanguage => Reason::NoLanguage,
             Self::Sensitive => Reason::SensitiveContent,
+            Self::DeadAddress => Reason::AddressRefused,
+            Self::ConsentUnclear => Reason::ConsentUnclear,
             Self::ConsentDenied => Reason::ConsentDenied,
             Self::OptedOut => Reason::OptedOut,
         }
@@ -55,10 +60,10 @@ impl Obstacle {
 
     const fn check(self) -> &'static str {
         match self {
-            Self::NoProvider | Self::NoAddress => "contact_point",
+            Self::NoProvider | Self::NoAddress | Self::DeadAddress => "contact_point",
             Self::NoLanguage => "language",
             Self::Sensitive => "detail",
-            Self::ConsentDenied => "consent",
+            Self::ConsentUnclear | Self::ConsentDenied => "consent",
             Self::OptedOut => "opt_out",
         }
     }
@@ -90,6 +95,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
         }
         return None;
     }
+    consent_facts(case, findings);
     let mut passed_over = Vec::new();
     for reader in &readers {
         for (channel, detail) in by_rank(&reader.telecom, &case.rule.rule().channels) {
@@ -108,12 +114,44 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
         passed_over.iter().map(|(channel, it)| format!("{channel}: {}", it.reason().words())).collect();
     for name in CHECKS {
         if name == weightiest.check() {
-            findings.fail(name, words.join(" "), Verdict::Withhold(weightiest.reason()));
+            findings.fail(name, words.join(" "), against(case, weightiest, expires_at));
         } else {
             findings.skip(name, "no channel was left");
         }
     }
     None
+}
+
+/// A denial that ends in time is waited for; whatever else stands in the way stays.
+fn against(case: &Case<'_>, obstacle: Obstacle, expires_at: DateTime<Utc>) -> Verdict {
+    let reason = obstacle.reason();
+    if obstacle != Obstacle::ConsentDenied {
+        return Verdict::Withhold(reason);
+    }
+    let purpose = case.rule.rule().purpose;
+    let denials = case.consents.iter().filter(|it| {
+        it.word == ConsentWord::Denies
+            && case.rule.rule().channels.iter().any(|(channel, _)| it.covers(purpose, *channel))
+    });
+    match denials.filter_map(|it| it.until).min() {
+        Some(until) if until < expires_at => Verdict::Wait { until, reason },
+        _ => Verdict::Withhold(reason),
+    }
+}
+
+/// What the records say of the rule's channels, each with the version it was read from.
+fn consent_facts(case: &Case<'_>, findings: &mut Findings) {
+    let rule = case.rule.rule();
+    for (channel, _) in &rule.channels {
+        for it in case.consents.iter().filter(|it| it.covers(rule.purpose, *channel)) {
+            let word = match it.word {
+                ConsentWord::Permits => "permitted",
+                ConsentWord::Unclear => "unclear",
+                ConsentWord::Denies => "denied",
+            };
+            findings.fact("Consent", format!("{channel} {word}"), it.source.as_ref());
+        }
+    }
 }
 
 /// The patient, or for a minor those who were cleared to stand in.
@@ -212,9 +250,12 @@ fn route(
         .iter()
         .filter(|point| carries(channel, point))
         .filter_map(|point| address(point, &settings.region))
-        .filter(|address| !case.facts.dead_addresses.contains(address))
         .peekable();
     addresses.peek().ok_or(Obstacle::NoAddress)?;
+    let is_dead =
+        |address: &Address| case.facts.dead_addresses.iter().any(|(dead, of)| *of == channel && dead == address);
+    let mut addresses = addresses.filter(|address| !is_dead(address)).peekable();
+    addresses.peek().ok_or(Obstacle::DeadAddress)?;
     let rule = Some(case.rule.id());
     let is_bound = |opt_out: &OptOut, address: &Address| {
         opt_out.patient.as_ref() == Some(&patient.patient.id) || opt_out.address.as_ref() == Some(address)
@@ -262,12 +303,13 @@ fn by_rank(telecom: &[&ContactPoint], channels: &[(Channel, Detail)]) -> Vec<(Ch
 /// Any denial wins; a permission is the better basis; else what the patient gave us counts, unless the hospital says no.
 fn consent(case: &Case<'_>, channel: Channel) -> Result<ConsentBasis, Obstacle> {
     let purpose = case.rule.rule().purpose;
-    let mut speaking = case.facts.consents.iter().filter(|it| it.covers(purpose, channel)).peekable();
-    if speaking.peek().is_none() {
-        let is_allowed = case.facts.settings.allow_without_consent;
-        return if is_allowed { Ok(ConsentBasis::NumberProvided) } else { Err(Obstacle::ConsentDenied) };
+    match case.consents.iter().filter(|it| it.covers(purpose, channel)).map(|it| it.word).max() {
+        Some(ConsentWord::Denies) => Err(Obstacle::ConsentDenied),
+        Some(ConsentWord::Unclear) => Err(Obstacle::ConsentUnclear),
+        Some(ConsentWord::Permits) => Ok(ConsentBasis::Consent),
+        None if case.facts.settings.allow_without_consent => Ok(ConsentBasis::NumberProvided),
+        None => Err(Obstacle::ConsentDenied),
     }
-    if speaking.all(|it| it.permit) { Ok(ConsentBasis::Consent) } else { Err(Obstacle::ConsentDenied) }
 }
 
 /// A telephone without a use may be a landline: it gets no text.

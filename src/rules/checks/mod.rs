@@ -11,7 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::{Check, CheckResult, Fact, Reason, Reminder, ResourceVersion, Step, Verdict};
 
-use super::{CompiledRule, DecideFacts, Facility, PatientRecord, Reading, ResourceRecord, Zones, zone_candidates};
+use super::{
+    CompiledRule, ConsentDirective, DecideFacts, Facility, PatientRecord, Reading, ResourceRecord, Zones,
+    zone_candidates,
+};
 
 /// One reminder, with what every check needs.
 pub(super) struct Case<'a> {
@@ -24,6 +27,8 @@ pub(super) struct Case<'a> {
     /// As read, or the mirror's copy where the rule says that it will do.
     pub patient: Option<PatientRecord<'a>>,
     pub resource: Option<ResourceRecord<'a>>,
+    /// What the consent records say, where they are known well enough to rest on.
+    pub consents: &'a [ConsentDirective],
     pub facility: Facility,
     pub zones: Zones,
 }
@@ -53,6 +58,7 @@ impl<'a> Case<'a> {
             now,
             patient,
             resource,
+            consents: permission::consents(rule, facts, now).unwrap_or_default(),
             facility,
             zones,
         })

@@ -1,8 +1,41 @@
 //! Whether the rule may contact this patient at all.
 
-use crate::domain::{EnrolmentState, Purpose, Reason, Verdict};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::domain::{EnrolmentState, Purpose, Reason, ResourceType, Verdict};
+
+use super::super::{CompiledRule, ConsentDirective, Consents, DecideFacts};
 use super::{Case, Findings};
+
+/// The consent records that a decision may rest on: read just now, or, where the rule takes stale facts, the mirror's
+/// if all of them were pulled lately enough. `None` where a denial may stand that is not known.
+pub(in crate::rules) fn consents<'a>(
+    rule: &CompiledRule,
+    facts: &DecideFacts<'a>,
+    now: DateTime<Utc>,
+) -> Option<&'a [ConsentDirective]> {
+    match facts.consents {
+        Consents::Fresh(records) => Some(records),
+        Consents::NotKept { .. } => Some(&[]),
+        Consents::Unreadable { mirrored, .. } => {
+            let rule = rule.rule();
+            let pulled = facts.mirror.covered_at(ResourceType::Consent)?;
+            (rule.stale_ok && now - pulled <= TimeDelta::minutes(i64::from(rule.freshness_minutes))).then_some(mirrored)
+        }
+    }
+}
+
+fn consent_read(case: &Case<'_>, findings: &mut Findings) {
+    let name = "consent_read";
+    match case.facts.consents {
+        Consents::Fresh(_) => findings.pass(name, "the consent records were read just now"),
+        Consents::NotKept { why } => findings.skip(name, why),
+        Consents::Unreadable { why, .. } => match consents(case.rule, case.facts, case.now) {
+            Some(_) => findings.pass(name, format!("{why}; the rule allows the mirrored records (stale_ok)")),
+            None => findings.unknown(name, why, case.recheck(Reason::EhrUnreadable)),
+        },
+    }
+}
 
 pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
     match case.rule.rule().purpose {
@@ -12,6 +45,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         Purpose::Treatment => findings.pass("purpose", "treatment"),
         Purpose::Operations => findings.pass("purpose", "operations"),
     }
+    consent_read(case, findings);
     let name = "enrolment";
     match case.facts.enrolment.map(|it| (it.state, it)) {
         None => findings.pass(name, "nobody switched the rule off for this patient"),

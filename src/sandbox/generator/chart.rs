@@ -61,7 +61,15 @@ impl Generator {
                 shown = guardian["id"].as_str().map(|id| format!("RelatedPerson/{id}"));
                 resources.push(guardian);
             }
-            Some(K::ConsentDeniesSms | K::ConsentDeniesAll) => {
+            Some(
+                kind @ (K::ConsentDeniesSms
+                | K::ConsentDeniesAll
+                | K::ConsentDenialOver
+                | K::ConsentDenialWithdrawn
+                | K::ConsentForResearch
+                | K::ConsentUnclear
+                | K::ConsentUnreadable),
+            ) => {
                 let consent = consent(&person, self.today, kind);
                 shown = consent["id"].as_str().map(|id| format!("Consent/{id}"));
                 resources.push(consent);
@@ -92,14 +100,28 @@ fn guardian(index: u32, child: &Person, kind: Option<K>) -> Value {
     })
 }
 
-fn consent(person: &Person, today: NaiveDate, kind: Option<K>) -> Value {
+fn consent(person: &Person, today: NaiveDate, kind: K) -> Value {
     let mut provision = json!({"type": "deny"});
-    if kind == Some(K::ConsentDeniesSms) {
-        provision["code"] = json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationMode", "code": "SMSWRIT"}], "text": "SMS"}]);
+    match kind {
+        K::ConsentDeniesSms => {
+            provision["code"] = json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationMode", "code": "SMSWRIT"}], "text": "SMS"}]);
+        }
+        K::ConsentDenialOver => {
+            let (start, end) = (today - chrono::Days::new(120), today - chrono::Days::new(30));
+            provision["period"] = json!({"start": start.to_string(), "end": end.to_string()});
+        }
+        K::ConsentUnclear => provision["code"] = json!([{"text": "No messages to the mobile"}]),
+        _ => {}
     }
+    let status = match kind {
+        K::ConsentDenialWithdrawn => "inactive",
+        K::ConsentUnreadable => "on-file",
+        _ => "active",
+    };
+    let scope = if kind == K::ConsentForResearch { "research" } else { "patient-privacy" };
     json!({
-        "resourceType": "Consent", "id": format!("{}-k1", person.id), "status": "active",
-        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+        "resourceType": "Consent", "id": format!("{}-k1", person.id), "status": status,
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": scope}]},
         "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0", "display": "Consent Document"}]}],
         "patient": {"reference": format!("Patient/{}", person.id)},
         "dateTime": (today - chrono::Days::new(120)).to_string(),

@@ -56,6 +56,16 @@ pub enum AwkwardKind {
     ConsentDeniesSms,
     /// A Consent that denies all outreach. `resource` names it.
     ConsentDeniesAll,
+    /// A Consent that denied all outreach until last month. `resource` names it.
+    ConsentDenialOver,
+    /// A denial of all outreach that was taken back: `inactive`. `resource` names it.
+    ConsentDenialWithdrawn,
+    /// A denial about research, not about care. `resource` names it.
+    ConsentForResearch,
+    /// An active denial whose channel is told in words alone. `resource` names it.
+    ConsentUnclear,
+    /// A Consent whose status no code system knows. `resource` names it.
+    ConsentUnreadable,
     /// A participant without a patient: who is meant is unknown.
     AppointmentWithoutPatient,
     /// No participant at all.
@@ -95,7 +105,7 @@ pub struct Awkward {
 use AwkwardKind as K;
 
 /// Every kind, in the order in which patients receive them.
-pub const KINDS: [AwkwardKind; 40] = [
+pub const KINDS: [AwkwardKind; 45] = [
     K::DeceasedBoolean,
     K::DeceasedDateTime,
     K::DeceasedFalse,
@@ -136,6 +146,11 @@ pub const KINDS: [AwkwardKind; 40] = [
     K::ConditionEnteredInError,
     K::ConditionWithoutStatus,
     K::SensitiveCondition,
+    K::ConsentDenialOver,
+    K::ConsentDenialWithdrawn,
+    K::ConsentForResearch,
+    K::ConsentUnclear,
+    K::ConsentUnreadable,
 ];
 
 /// Every 500 patients show each kind once: patients 1, 3, 5 … of the 500; the even ones between are plain.

@@ -84,7 +84,16 @@ async fn a_good_connection_passes_every_check() {
     let site = Site::open().await;
     let report = doctor::test(&site.client).await;
     assert_eq!(report.health(), Health::Good, "{report:#?}");
-    for what in ["discovery", "clocks", "token", "scopes", "capabilities", "pull of Appointment", "write-back"] {
+    for what in [
+        "discovery",
+        "clocks",
+        "token",
+        "scopes",
+        "capabilities",
+        "pull of Appointment",
+        "pull of Consent",
+        "write-back",
+    ] {
         line(&report, what);
     }
     assert!(line(&report, "pull of Patient").found.contains("_lastUpdated"));
@@ -100,6 +109,13 @@ async fn a_bad_connection_is_told_with_advice() {
     assert!(line(&report, "scopes").found.contains("system/Appointment.rs"));
     assert_eq!(line(&report, "write-back").health, Health::Bad);
     assert_eq!(line(&report, "pull of Appointment").health, Health::Bad, "{report:#?}");
+    let consent = line(&report, "pull of Consent");
+    assert!(consent.health == Health::Bad && consent.advice[0].contains("nothing is sent"), "{consent:?}");
+
+    let without = Site::with(|ehr| _ = ehr.settings.plan.ask.insert(ResourceType::Consent, Ask::NotOffered)).await;
+    let report = doctor::test(&without.client).await;
+    let consent = line(&report, "pull of Consent");
+    assert!(consent.health == Health::Doubtful && consent.advice[0].contains("optout add"), "{consent:?}");
 
     let stranger = Site::with(|ehr| ehr.client_id = "nobody".to_owned()).await;
     let report = doctor::test(&stranger.client).await;
@@ -141,6 +157,11 @@ fn the_plan_follows_override_then_vendor_then_metadata() {
     let plan = CapabilityPlan::derive(&ehr, &plain);
     assert_eq!(of(&plan, ResourceType::Appointment), (Ask::ByPatient, Changes::Snapshot));
     assert_eq!((plan.write_back.value, plan.write_back.source), (WriteBack::CreateOnce, PlanSource::VendorProfile));
+    // Not every installation has it.
+    assert_eq!(of(&plan, ResourceType::Consent).0, Ask::NotOffered);
+    let with_consents = capability(json!({"type": "Consent", "interaction": [{"code": "search-type"}]}));
+    let plan = CapabilityPlan::derive(&ehr, &with_consents);
+    assert_eq!(of(&plan, ResourceType::Consent).0, Ask::ByPatient);
 
     ehr.vendor = Vendor::Oracle;
     let plan = CapabilityPlan::derive(&ehr, &plain);

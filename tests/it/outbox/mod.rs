@@ -2,6 +2,7 @@
 
 mod answers;
 mod changes;
+mod consents;
 mod modes;
 mod providers;
 mod replicas;

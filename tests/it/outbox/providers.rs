@@ -1,6 +1,6 @@
 //! Providers that refuse, fail, or take a message and do not say so.
 
-use beckon::domain::{AttemptState, MessageState, Reason};
+use beckon::domain::{AttemptState, MessageState, Reason, ReminderState};
 use beckon::sandbox::{Fault, FaultKind, RetryAfter};
 use chrono::TimeDelta;
 use serde_json::json;
@@ -136,7 +136,7 @@ async fn a_number_that_cannot_take_texts_ends_the_message_with_the_reason() {
             let wanted = if message.message.subject.as_str() == "refused" { "21614" } else { "30006" };
             assert_eq!(code, Some(wanted));
         }
-        assert_eq!(messages.iter().filter(|it| it.reason == Some(Reason::NoContactPoint)).count(), 1);
+        assert!(messages.iter().all(|it| it.reason == Some(Reason::NoContactPoint)), "{messages:?}");
         let statuses: Vec<_> = house.hospital.communications().iter().map(|it| it["status"].clone()).collect();
         assert_eq!(statuses, ["not-done", "not-done"], "the EHR is told that nobody was reached");
         house.close().await;
@@ -186,6 +186,39 @@ async fn an_address_that_bounces_at_once_ends_the_message() {
         let message = house.messages().await.remove(0);
         assert_eq!((message.state, message.reason), (MessageState::Failed, Some(Reason::NoContactPoint)));
         assert_eq!(message.attempts.len(), 1);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_refused_for_good_is_not_tried_again_until_the_ehr_has_another() {
+    each_house(async |house| {
+        let start = house.now() + TimeDelta::days(3) + TimeDelta::hours(1);
+        // One is refused at once, one only when the carrier looks, one by the mail server; the last one moves house.
+        let mail = json!([{"system": "email", "value": "bounce-1@example.org"}]);
+        for (id, telecom) in [
+            ("refused", mobile("+13125550168")),
+            ("landline", mobile("+13125550160")),
+            ("mail", mail.clone()),
+            ("moves", mail),
+        ] {
+            house.patient(id, telecom);
+            house.book(&format!("visit-{id}"), id, start);
+        }
+        house.sync().await;
+        house.live(TimeDelta::hours(3)).await;
+        house.patient("moves", json!([{"system": "email", "value": "grace@example.org"}]));
+        let told = house.messages().await.len();
+        house.live_until(start).await;
+        for id in ["refused", "landline", "mail"] {
+            let second = house.reminders(id).await.pop().unwrap();
+            let stands = (second.state, second.reason);
+            assert_eq!(stands, (ReminderState::Withheld, Some(Reason::AddressRefused)), "{id}");
+        }
+        assert_eq!(house.messages().await.len(), told + 1, "only to the new address");
+        assert_eq!(house.mails().len(), 1);
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
         house.close().await;
     })
     .await;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod canned;
+mod consents;
 mod increments;
 mod planning;
 mod trouble;

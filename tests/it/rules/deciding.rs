@@ -2,6 +2,7 @@
 
 use super::fixtures::*;
 use beckon::domain::*;
+use beckon::fhir::read::ConsentWord;
 use beckon::rules::*;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -56,6 +57,7 @@ fn a_reminder_that_nothing_speaks_against_goes_out_with_every_check_recorded() {
         "declined",
         "moved",
         "purpose",
+        "consent_read",
         "enrolment",
         "recipient",
         "variant",
@@ -126,7 +128,7 @@ fn nobody_is_contacted_who_must_not_be() {
     let revoked = OptOut { revoked_at: Some(at(DUE)), ..opt_out(OptOutScope::All, None, Some("ana")) };
     assert_eq!(with(vec![revoked]), "release sms unconfirmed en Limited");
 
-    let cases: [(&str, Change, &str); 24] = [
+    let cases: [(&str, Change, &str); 33] = [
         ("dead", |w| w.patient["deceasedBoolean"] = json!(true), "withhold patient_deceased"),
         ("alive, said twice", |w| w.patient["deceasedBoolean"] = json!(false), "release sms unconfirmed en Limited"),
         ("inactive", |w| w.patient["active"] = json!(false), "withhold patient_inactive"),
@@ -182,10 +184,62 @@ fn nobody_is_contacted_who_must_not_be() {
         (
             "denied",
             |w| {
-                w.consents =
-                    vec![ConsentDirective { permit: false, purpose: None, channel: Some(Channel::Sms), source: None }];
+                w.consents = vec![directive(ConsentWord::Denies, Some(Channel::Sms), None)];
             },
             "release email unconfirmed en Limited",
+        ),
+        (
+            "denied altogether",
+            |w| {
+                let permit = directive(ConsentWord::Permits, None, None);
+                w.consents = vec![permit, directive(ConsentWord::Denies, None, None)];
+            },
+            "withhold consent_denied",
+        ),
+        (
+            "denied for some hours",
+            |w| w.consents = vec![directive(ConsentWord::Denies, None, Some("2026-06-09T18:00:00Z"))],
+            "wait consent_denied 06-09T18:00",
+        ),
+        (
+            "denied until it is too late",
+            |w| w.consents = vec![directive(ConsentWord::Denies, None, Some("2026-06-11T18:00:00Z"))],
+            "withhold consent_denied",
+        ),
+        (
+            "unclear",
+            |w| {
+                let permit = directive(ConsentWord::Permits, None, None);
+                w.consents = vec![permit, directive(ConsentWord::Unclear, None, None)];
+            },
+            "withhold consent_unclear",
+        ),
+        (
+            "denied for another purpose",
+            |w| {
+                let denial = directive(ConsentWord::Denies, None, None);
+                w.consents = vec![ConsentDirective { purpose: Some(Purpose::Marketing), ..denial }];
+            },
+            "release sms unconfirmed en Limited",
+        ),
+        ("consents unread", |w| w.consents_unread = Some("no answer"), "wait ehr_unreadable 06-09T15:15"),
+        (
+            "a number that was refused",
+            |w| w.dead = vec![(phone("+15125550101"), Channel::Sms)],
+            "release email unconfirmed en Limited",
+        ),
+        (
+            "every address was refused",
+            |w| {
+                let mail = Address::Email(EmailAddress::parse("ana@example.org").unwrap());
+                w.dead = vec![(phone("+15125550101"), Channel::Sms), (mail, Channel::Email)];
+            },
+            "withhold address_refused",
+        ),
+        (
+            "refused on another channel",
+            |w| w.dead = vec![(phone("+15125550101"), Channel::Voice)],
+            "release sms unconfirmed en Limited",
         ),
         ("consent needed", |w| w.settings.allow_without_consent = false, "withhold consent_denied"),
     ];
@@ -194,6 +248,14 @@ fn nobody_is_contacted_who_must_not_be() {
         change(&mut world);
         assert_eq!(words(&verdict(&world, &rule, at(DUE))), expected, "{name}");
     }
+}
+
+fn directive(word: ConsentWord, channel: Option<Channel>, until: Option<&str>) -> ConsentDirective {
+    ConsentDirective { word, purpose: None, channel, source: None, until: until.map(at) }
+}
+
+fn phone(text: &str) -> Address {
+    Address::Phone(PhoneNumber::parse(text, "US").unwrap())
 }
 
 fn language(code: &str) -> Value {
@@ -320,6 +382,17 @@ fn a_rule_may_say_that_the_mirror_will_do_and_the_decision_records_it() {
     let decision = world.decide(world.reminders.last().unwrap(), Some(&stale), at(DUE));
     assert_eq!(words(&decision.verdict), "release sms unconfirmed en Limited");
     assert!(decision.checks.iter().any(|it| it.words.contains("stale_ok")));
+
+    // The mirrored consents too, but only where all of them were pulled within the rule's freshness.
+    world.consents_unread = Some("no answer");
+    let decide = |world: &World| words(&world.decide(world.reminders.last().unwrap(), Some(&stale), at(DUE)).verdict);
+    assert_eq!(decide(&world), "wait ehr_unreadable 06-09T15:15");
+    world.covered = Some(at("2026-06-08T14:59:00Z"));
+    assert_eq!(decide(&world), "wait ehr_unreadable 06-09T15:15");
+    world.covered = Some(at("2026-06-08T15:01:00Z"));
+    assert_eq!(decide(&world), "release sms unconfirmed en Limited");
+    world.consents = vec![directive(ConsentWord::Denies, None, None)];
+    assert_eq!(decide(&world), "withhold consent_denied");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::support::{CLIENT, Hook, Site, monday};
 
 #[tokio::test]
 async fn everything_can_be_done_from_another_process() {
-    let site = Site::with_patients(80).await;
+    let site = Site::with_patients(90).await;
     let get = |path: &'static str| {
         let url = format!("{}{path}", site.hospital.admin_url());
         let request = site.http.get(url).send();
@@ -21,7 +21,7 @@ async fn everything_can_be_done_from_another_process() {
         (&info["fhir_base"], &info["phone"]["sid"]),
         (&json!(site.hospital.fhir_base()), &json!(site.hospital.account_sid()))
     );
-    assert_eq!(get("/awkward").await.as_array().unwrap().len(), 40);
+    assert_eq!(get("/awkward").await.as_array().unwrap().len(), 45);
     assert_eq!(get("/truth").await, serde_json::to_value(site.hospital.truth()).unwrap());
 
     let hook = Hook::listen();

@@ -80,7 +80,7 @@ fn a_hundred_patients_show_every_awkward_case() {
     let generator = Generator::new(1, today());
     let awkward: Vec<_> = generator.charts(100).flat_map(|chart| chart.awkward).collect();
     let kinds: BTreeSet<K> = awkward.iter().map(|case| case.kind).collect();
-    assert_eq!(kinds.len(), 40, "{kinds:?}");
+    assert_eq!(kinds.len(), 45, "{kinds:?}");
 
     let charts: Vec<_> = generator.charts(100).collect();
     let of = |kind: K| {
