@@ -14,6 +14,7 @@ use crate::domain::{
     Address, Appointment, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey, ResourceType,
     ResourceVersion, RuleId,
 };
+use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::fhir;
@@ -171,23 +172,32 @@ impl Outbox {
                 let answers = if batches {
                     match client.batch_read(&chunk).await {
                         Ok(answers) => answers,
-                        Err(error) => {
+                        Err(error) if error.is_transient() => {
                             tracing::warn!(%error, %ehr, "a batch read before sending failed");
                             return chunk.into_iter().map(|key| (key, Reread::Unreadable)).collect::<Vec<_>>();
                         }
+                        Err(error) => {
+                            // A server may offer batches and yet not let our scopes use them: a batch is a POST.
+                            tracing::warn!(%error, %ehr, "this EHR refuses batches; reading one by one");
+                            read_each(&client, &chunk).await
+                        }
                     }
                 } else {
-                    let mut answers = Vec::with_capacity(chunk.len());
-                    for key in &chunk {
-                        answers.push(client.read(key, None).await);
-                    }
-                    answers
+                    read_each(&client, &chunk).await
                 };
                 chunk.into_iter().zip(answers).map(|(key, answer)| (key, reread_of(answer))).collect()
             }
         });
         read.buffer_unordered(READS_AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
+}
+
+async fn read_each(client: &FhirClient, keys: &[ResourceKey]) -> Vec<Result<Read, EhrError>> {
+    let mut answers = Vec::with_capacity(keys.len());
+    for key in keys {
+        answers.push(client.read(key, None).await);
+    }
+    answers
 }
 
 fn reread_of(answer: Result<Read, EhrError>) -> Reread {

@@ -15,8 +15,7 @@ use crate::support::tools::{Running, free_port, postfix, python, wait_for};
 /// A folder that accounts of Debian's services may look into, with a certificate of `localhost` in it.
 fn open_folder() -> tempfile::TempDir {
     let open = std::fs::Permissions::from_mode(0o755);
-    let folder =
-        tempfile::Builder::new().prefix("beckon-test-mail.").permissions(open).tempdir_in("/var/tmp").unwrap();
+    let folder = tempfile::Builder::new().prefix("beckon-test-mail.").permissions(open).tempdir_in("/var/tmp").unwrap();
     let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(folder.path().join("ca.pem"), issued.cert.pem()).unwrap();
     let both = format!("{}{}", issued.signing_key.serialize_pem(), issued.cert.pem());
