@@ -359,7 +359,7 @@ pub fn settings_text(
         None => {
             let ca = folder.join("mailbox-ca.pem");
             std::fs::write(&ca, hospital.smtp_ca_pem()).unwrap();
-            (hospital.smtp_host().to_string(), hospital.smtp_port(), ca)
+            (hospital.smtp_host(), hospital.smtp_port(), ca)
         }
     };
     let rules_folder =
