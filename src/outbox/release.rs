@@ -357,7 +357,11 @@ impl Outbox {
         tx.append_all(events).await?;
         tx.count_releases(messages.len() as u32).await?;
         tx.commit().await?;
-        Ok(messages.into_iter().zip(attempts).map(|(message, attempt)| Ready { message, attempt, called_before: 0 }).collect())
+        Ok(messages
+            .into_iter()
+            .zip(attempts)
+            .map(|(message, attempt)| Ready { message, attempt, called_before: 0 })
+            .collect())
     }
 
     async fn is_flood(&self, tx: &Tx<'_>, about_to: u32, sending: &Sending) -> Result<bool, OutboxError> {

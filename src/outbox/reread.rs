@@ -107,7 +107,15 @@ async fn ask(client: &FhirClient, ehr: &EhrId, batches: bool, questions: Vec<Que
     }
     let searches: Vec<Search> = patients.iter().map(consents_of).collect();
     let answers =
-        if batches { client.batch(&keys, &searches).await } else { Ok(one_by_one(client, &keys, searches).await) };
+        if batches { client.batch(&keys, &searches).await } else { Ok(one_by_one(client, &keys, &searches).await) };
+    let answers = match answers {
+        // A server may offer batches and yet not let our scopes use them: a batch is a POST.
+        Err(error) if !error.is_transient() => {
+            tracing::warn!(%error, %ehr, "this EHR refuses batches; reading one by one");
+            Ok(one_by_one(client, &keys, &searches).await)
+        }
+        answers => answers,
+    };
     match answers {
         Ok(answers) => Freshly {
             resources: keys.into_iter().zip(answers.reads.into_iter().map(reread_of)).collect(),
@@ -130,13 +138,13 @@ async fn ask(client: &FhirClient, ehr: &EhrId, batches: bool, questions: Vec<Que
     }
 }
 
-async fn one_by_one(client: &FhirClient, keys: &[ResourceKey], searches: Vec<Search>) -> Answers {
+async fn one_by_one(client: &FhirClient, keys: &[ResourceKey], searches: &[Search]) -> Answers {
     let mut answers = Answers::default();
     for key in keys {
         answers.reads.push(client.read(key, None).await);
     }
     for search in searches {
-        answers.searches.push(client.find_all(search).await);
+        answers.searches.push(client.find_all(search.clone()).await);
     }
     answers
 }

@@ -138,7 +138,6 @@ impl Tx<'_> {
         for (id, reason) in ended {
             let state = match reason {
                 Reason::Expired | Reason::Superseded | Reason::BookedLate => ReminderState::Expired,
-                Reason::RuleOff | Reason::RulePaused => ReminderState::Withheld,
                 _ => ReminderState::Cancelled,
             };
             reminder::Entity::update_many()

@@ -5,6 +5,7 @@
 
 mod alerting;
 mod backup;
+mod browser;
 mod channel_email;
 mod channel_sandbox;
 mod channel_sms;
@@ -19,6 +20,7 @@ mod fhir_write;
 mod house;
 mod outbox;
 mod papers;
+mod peers;
 mod pull;
 mod rules;
 mod sandbox;

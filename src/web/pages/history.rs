@@ -102,7 +102,10 @@ pub async fn search(call: Call) -> Answer {
         to: to.map(|day| day.to_string()).unwrap_or_default(),
         kinds: kind_choices(&asked),
         kind: asked,
-        about: patient.map(|it| format!("{}, born {}, record number {}", it.name, it.born, it.mrn)),
+        about: patient.map(|it| {
+            let number = if it.mrn.is_empty() { "none" } else { &it.mrn };
+            format!("{}, born {}, record number {number}", it.name, it.born)
+        }),
         who,
         outcome,
         before: before.map(|id| id.to_string()),

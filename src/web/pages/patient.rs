@@ -191,7 +191,7 @@ pub async fn patient(call: Call) -> Answer {
 
 fn done_words(code: &str) -> Option<&'static str> {
     match code {
-        "rule" => Some("The rule was switched. The patient's reminders are planned again now."),
+        "rule" => Some("The rule was switched. The patient's reminders follow in a moment."),
         "opt-out" => Some("The opt-out is recorded and holds from now on."),
         _ => None,
     }

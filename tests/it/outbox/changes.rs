@@ -1,11 +1,11 @@
 //! The appointment changes at the EHR after the pull and before the release: what was planned is not sent as it was.
 
-use beckon::domain::{Reason, ReminderState};
+use beckon::domain::{EnrolmentState, PatientId, Reason, ReminderState, RuleId};
 use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::support::house::{ADA, each_house, mobile, patient};
+use crate::support::house::{ADA, each_house, mobile, operator, patient};
 
 #[tokio::test]
 async fn a_visit_moved_under_the_same_id_is_not_announced_at_the_old_time() {
@@ -152,6 +152,28 @@ async fn what_waits_for_an_unreadable_ehr_expires_in_its_time() {
         assert!(house.texts().is_empty());
         let states: Vec<ReminderState> = house.reminders(ADA).await.iter().map(|it| it.state).collect();
         assert_eq!(states, [ReminderState::Expired, ReminderState::Expired]);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rule_that_was_switched_off_by_mistake_and_on_again_reminds_after_all() {
+    each_house(async |house| {
+        house.ada_is_due_in_an_hour().await;
+        for (state, stands) in [
+            (EnrolmentState::Off, (ReminderState::Cancelled, Some(Reason::RuleOff))),
+            (EnrolmentState::On, (ReminderState::Planned, None)),
+        ] {
+            let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
+            let (patient, rule) = (PatientId::new(ADA), RuleId::new("appointment-reminder"));
+            tx.set_enrolment(&house.ehr, &patient, &rule, state, &operator()).await.unwrap();
+            tx.commit().await.unwrap();
+            house.settle().await;
+            assert_eq!(house.stands(ADA).await, stands);
+        }
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1);
         house.close().await;
     })
     .await;

@@ -90,14 +90,7 @@ impl Gateway {
 
     /// An account whose password is `PASSWORD`.
     pub async fn add_staff(&self, login: &str, roles: &[Role]) {
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let new: NewStaff =
-            auth::new_account(login, &format!("{login}'s name"), roles, SecretString::from(PASSWORD), &entropy)
-                .await
-                .unwrap();
-        let mut tx = self.t.store.write(&self.t.tenant).await.unwrap();
-        tx.add_staff(Actor::Cli("test".to_owned()), new).await.unwrap();
-        tx.commit().await.unwrap();
+        add_staff(&self.t, login, roles).await;
     }
 
     pub fn browser(&self) -> Browser {
@@ -118,6 +111,18 @@ impl Gateway {
     pub async fn stop(self) {
         self.handle.stop(false).await;
     }
+}
+
+/// An account whose password is `PASSWORD`.
+pub async fn add_staff(t: &TestStore, login: &str, roles: &[Role]) {
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let new: NewStaff =
+        auth::new_account(login, &format!("{login}'s name"), roles, SecretString::from(PASSWORD), &entropy)
+            .await
+            .unwrap();
+    let mut tx = t.store.write(&t.tenant).await.unwrap();
+    tx.add_staff(Actor::Cli("test".to_owned()), new).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// What came back.

@@ -38,6 +38,15 @@ pub struct Setup {
     pub rules_folder: Option<std::path::PathBuf>,
     pub connection: fn(&mut EhrConnection),
     pub hospital: fn(&mut HospitalOptions),
+    /// A relay for mail instead of the hospital's mailbox.
+    pub relay: Option<Relay>,
+}
+
+/// Where a relay listens on this machine, and the authority that its certificate is of.
+#[derive(Clone)]
+pub struct Relay {
+    pub port: u16,
+    pub ca: std::path::PathBuf,
 }
 
 impl Default for Setup {
@@ -49,6 +58,7 @@ impl Default for Setup {
             rules_folder: None,
             connection: |_| {},
             hospital: |_| {},
+            relay: None,
         }
     }
 }
@@ -317,8 +327,14 @@ pub fn settings_text(
     folder: &std::path::Path,
     setup: &Setup,
 ) -> String {
-    let ca = folder.join("mailbox-ca.pem");
-    std::fs::write(&ca, hospital.smtp_ca_pem()).unwrap();
+    let (smtp_host, smtp_port, ca) = match &setup.relay {
+        Some(relay) => ("localhost".to_owned(), relay.port, relay.ca.clone()),
+        None => {
+            let ca = folder.join("mailbox-ca.pem");
+            std::fs::write(&ca, hospital.smtp_ca_pem()).unwrap();
+            (hospital.smtp_host(), hospital.smtp_port(), ca)
+        }
+    };
     let rules_folder =
         setup.rules_folder.as_ref().map_or_else(String::new, |folder| format!("folder = {:?}", folder.display()));
     format!(
@@ -355,8 +371,6 @@ live = {rules:?}
 "#,
         listen = url.trim_start_matches("http://"),
         send = setup.send,
-        smtp_host = hospital.smtp_host(),
-        smtp_port = hospital.smtp_port(),
         ca = ca.display(),
         phone = hospital.phone_base(),
         sid = hospital.account_sid(),
