@@ -60,6 +60,8 @@ pub const STEP: Step = Step {
             index("reminder", "reminder_state", &["tenant", "state", "due_at"]),
             index("decision", "decision_reminder", &["reminder", "decided_at"]),
         ],
-        partial: vec!["CREATE INDEX reminder_due ON reminder (next_at) WHERE state IN ('planned', 'waiting')"],
+        partial: vec![
+            "CREATE INDEX reminder_due ON reminder (next_at, priority) WHERE state IN ('planned', 'waiting')",
+        ],
     },
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::codes::{code, decode};
-use super::keyring::{Class, NOBODY};
+use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::{opt_out, receipt, reply};
 use super::{StoreError, Tx, View};
 use crate::domain::{
@@ -204,6 +204,22 @@ impl Tx<'_> {
     }
 }
 
+pub(super) fn reply_of(row: reply::Model, keys: &LoadedKeys<'_>) -> Result<Reply, StoreError> {
+    let id = ReplyId(row.id);
+    let body: SealedReply = keys.open_json("reply", "reply", "body", &id.to_string(), &row.body)?;
+    Ok(Reply {
+        id,
+        channel: decode("channel", &row.channel)?,
+        provider: row.provider,
+        provider_ref: row.provider_ref,
+        from: body.from,
+        to: body.to,
+        text: body.text,
+        handled: body.handled,
+        received_at: row.received_at,
+    })
+}
+
 impl View<'_> {
     /// Replies that were not processed yet, oldest first.
     pub async fn replies_due(&self, limit: u64) -> Result<Vec<Reply>, StoreError> {
@@ -214,8 +230,8 @@ impl View<'_> {
             .limit(limit)
             .all(&self.conn)
             .await?;
-        self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
-        rows.into_iter().map(|row| self.reply_of(row)).collect()
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        rows.into_iter().map(|row| reply_of(row, &keys)).collect()
     }
 
     pub async fn reply(&self, id: ReplyId) -> Result<Option<(Reply, Option<MessageId>)>, StoreError> {
@@ -224,25 +240,9 @@ impl View<'_> {
             .one(&self.conn)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        self.load_keys([row.body.as_slice()]).await?;
+        let keys = self.load_keys([row.body.as_slice()]).await?;
         let message = row.message.map(MessageId);
-        Ok(Some((self.reply_of(row)?, message)))
-    }
-
-    pub(super) fn reply_of(&self, row: reply::Model) -> Result<Reply, StoreError> {
-        let id = ReplyId(row.id);
-        let body: SealedReply = self.open_json("reply", "reply", "body", &id.to_string(), &row.body)?;
-        Ok(Reply {
-            id,
-            channel: decode("channel", &row.channel)?,
-            provider: row.provider,
-            provider_ref: row.provider_ref,
-            from: body.from,
-            to: body.to,
-            text: body.text,
-            handled: body.handled,
-            received_at: row.received_at,
-        })
+        Ok(Some((reply_of(row, &keys)?, message)))
     }
 
     /// Opt-outs in force for each patient: their own, and those of any of these addresses, whoever recorded them.
@@ -289,11 +289,11 @@ impl View<'_> {
     }
 
     async fn opt_outs_of(&self, rows: Vec<opt_out::Model>) -> Result<Vec<OptOut>, StoreError> {
-        self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.into_iter()
             .map(|row| {
                 let id = OptOutId(row.id);
-                let body: SealedOptOut = self.open_json("opt-out", "opt_out", "body", &id.to_string(), &row.body)?;
+                let body: SealedOptOut = keys.open_json("opt-out", "opt_out", "body", &id.to_string(), &row.body)?;
                 let scope = match (row.scope.as_str(), row.channel.as_deref(), row.rule) {
                     ("channel", Some(channel), _) => OptOutScope::Channel(decode("channel", channel)?),
                     ("rule", _, Some(rule)) => OptOutScope::Rule(RuleId::new(rule)),

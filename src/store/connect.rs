@@ -38,9 +38,15 @@ impl Store {
                     .busy_timeout(Duration::from_secs(20))
                     .foreign_keys(true)
                     .pragma("secure_delete", "ON")
+                    // KiB, and only what is in use: the default of 2 MiB reads the upper pages of every index again
+                    // and again once there are some thousand patients.
+                    .pragma("cache_size", "-16384")
             });
         let db = Database::connect(options).await.map_err(|error| open_error(url, &error))?;
         Migrator::up(&db, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        if sqlite {
+            super::statistics::state(&db).await?;
+        }
         Ok(Self::new(db, root, clock, entropy))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+use super::reminders::is_open;
 use super::tables::{attempt, event, message, mirror, patient, quarantine, reminder, write_back};
 use super::{StoreError, View};
 use crate::domain::{EhrId, PatientId, ResourceType};
@@ -140,9 +141,7 @@ impl View<'_> {
     /// Open reminders whose time is over: the outbox should have expired them.
     pub async fn overdue_reminders(&self, ehr: &EhrId) -> Result<Vec<Uuid>, StoreError> {
         let now = self.store.clock().now();
-        let query = reminder::Entity::find()
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
-            .filter(reminder::Column::ExpiresAt.lt(now));
+        let query = reminder::Entity::find().filter(is_open()).filter(reminder::Column::ExpiresAt.lt(now));
         self.reminder_ids(ehr, query).await
     }
 

@@ -177,12 +177,12 @@ impl View<'_> {
             .order_by_asc(ehr_key::Column::CreatedAt)
             .all(&self.conn)
             .await?;
-        self.load_keys(rows.iter().map(|row| row.private_key.as_slice())).await?;
-        let mut keys = Vec::with_capacity(rows.len());
+        let keys = self.load_keys(rows.iter().map(|row| row.private_key.as_slice())).await?;
+        let mut read = Vec::with_capacity(rows.len());
         for row in rows {
             let place = key_row(id, &row.kid);
-            let private_key = self.open_loaded("ehr_key", "private_key", &place, &row.private_key)?;
-            keys.push(EhrKeyRow {
+            let private_key = keys.open("ehr_key", "private_key", &place, &row.private_key)?;
+            read.push(EhrKeyRow {
                 public_jwk: json("public key", &row.public_jwk)?,
                 kid: row.kid,
                 alg: row.alg,
@@ -192,7 +192,7 @@ impl View<'_> {
                 published_until: row.published_until,
             });
         }
-        Ok(keys)
+        Ok(read)
     }
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::keyring::{Class, NOBODY};
+use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::event;
 use super::{StoreError, Tx, View};
 use crate::clock::hexadecimal;
@@ -111,13 +111,13 @@ impl View<'_> {
             query = query.filter(event::Column::Id.lt(before.0));
         }
         let rows = query.order_by_desc(event::Column::Id).limit(filter.limit.max(1)).all(&self.conn).await?;
-        self.load_keys(rows.iter().map(|row| row.detail.as_slice())).await?;
-        rows.into_iter().map(|row| self.event_of(row)).collect()
+        let keys = self.load_keys(rows.iter().map(|row| row.detail.as_slice())).await?;
+        rows.into_iter().map(|row| self.event_of(row, &keys)).collect()
     }
 
-    fn event_of(&self, row: event::Model) -> Result<Event, StoreError> {
+    fn event_of(&self, row: event::Model, keys: &LoadedKeys<'_>) -> Result<Event, StoreError> {
         let id = row.id.to_string();
-        let opened: Result<SealedDetail, StoreError> = self.open_json("event", "event", "detail", &id, &row.detail);
+        let opened: Result<SealedDetail, StoreError> = keys.open_json("event", "event", "detail", &id, &row.detail);
         let detail = match opened {
             Ok(sealed) => sealed.detail,
             Err(StoreError::Shredded) => serde_json::json!({ "shredded": true }),

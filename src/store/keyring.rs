@@ -1,6 +1,6 @@
 //! Which key seals what, and where unwrapped keys are kept while in use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, TryInsertResult};
@@ -57,15 +57,16 @@ pub(super) struct KeyRing {
 }
 
 /// Unwrapped data keys kept in memory: enough for a busy clinic's day, about 1 KiB each.
-const KEPT: u64 = 8_192;
+pub(super) const KEPT_KEYS: u64 = 8_192;
 
 impl KeyRing {
-    pub(super) fn new(root: RootKey) -> Self {
+    /// `kept` unwrapped data keys stay in memory.
+    pub(super) fn new(root: RootKey, kept: u64) -> Self {
         Self {
             root,
             tenants: RwLock::default(),
-            by_id: moka::sync::Cache::new(KEPT),
-            by_subject: moka::sync::Cache::new(KEPT),
+            by_id: moka::sync::Cache::new(kept),
+            by_subject: moka::sync::Cache::new(kept),
         }
     }
 
@@ -120,15 +121,28 @@ impl View<'_> {
     }
 
     /// Loads the keys that `sealed` values need, in one query for all that are not at hand.
-    pub(super) async fn load_keys<'b>(&self, sealed: impl IntoIterator<Item = &'b [u8]>) -> Result<(), StoreError> {
+    pub(super) async fn load_keys<'b>(
+        &self,
+        sealed: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<LoadedKeys<'_>, StoreError> {
         let ring = &self.store.inner.keys;
-        let mut missing = Vec::new();
+        let mut loaded = HashMap::new();
+        let mut missing = HashSet::new();
         for value in sealed {
             let id = key_of(value)?;
-            if !ring.by_id.contains_key(&id) && !missing.contains(&id) {
-                missing.push(id);
+            if loaded.contains_key(&id) {
+                continue;
+            }
+            match ring.by_id.get(&id) {
+                Some(key) => {
+                    loaded.insert(id, key);
+                }
+                None => {
+                    missing.insert(id);
+                }
             }
         }
+        let missing: Vec<Uuid> = missing.into_iter().collect();
         for chunk in missing.chunks(500) {
             let keys = self.tenant_keys().await?;
             let rows = data_key::Entity::find()
@@ -139,22 +153,30 @@ impl View<'_> {
             for row in rows {
                 if let Some(wrapped) = row.wrapped {
                     let bytes = keys.seal.unwrap(self.tenant.as_str(), row.id, &WrappedKey(wrapped))?;
-                    ring.by_id.insert(row.id, Key::new(row.id, &bytes)?);
+                    let key = Key::new(row.id, &bytes)?;
+                    ring.by_id.insert(row.id, key.clone());
+                    loaded.insert(row.id, key);
                 }
             }
         }
-        Ok(())
+        Ok(LoadedKeys { tenant: self.tenant, keys: loaded })
     }
+}
 
-    /// Opens one sealed column whose key was loaded before.
-    pub(super) fn open_loaded(
-        &self,
-        table: &str,
-        column: &str,
-        row: &str,
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, StoreError> {
-        let key = self.store.inner.keys.by_id.get(&key_of(sealed)?).ok_or(StoreError::Shredded)?;
+/// The keys of a set of sealed values. They are held here, not only in the ring: that one forgets what it has no room
+/// for, and a key that was forgotten must not look like one that was destroyed.
+pub(super) struct LoadedKeys<'a> {
+    tenant: &'a TenantId,
+    keys: HashMap<Uuid, Key>,
+}
+
+impl LoadedKeys<'_> {
+    /// Opens one sealed column.
+    ///
+    /// # Errors
+    /// [`StoreError::Shredded`]: the key that sealed it was destroyed.
+    pub(super) fn open(&self, table: &str, column: &str, row: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let key = self.keys.get(&key_of(sealed)?).ok_or(StoreError::Shredded)?;
         Ok(key.open(&Place { tenant: self.tenant.as_str(), table, column, row }, sealed)?)
     }
 
@@ -167,7 +189,7 @@ impl View<'_> {
         row: &str,
         sealed: &[u8],
     ) -> Result<T, StoreError> {
-        let plain = self.open_loaded(table, column, row, sealed)?;
+        let plain = self.open(table, column, row, sealed)?;
         serde_json::from_slice(&plain)
             // serde's text can repeat a value: say where, not what.
             .map_err(|error| StoreError::Corrupt { what, reason: format!("at column {}", error.column()) })
@@ -300,5 +322,46 @@ impl Tx<'_> {
 impl Store {
     pub(super) fn keys(&self) -> &KeyRing {
         &self.inner.keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::clock::{ManualClock, SystemEntropy};
+    use crate::config::Database;
+    use crate::domain::{Actor, EhrId, EventKind, PatientId};
+    use crate::store::EventFilter;
+
+    const ROOT: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+    /// With more patients than the ring has room for, keys that one question needs push each other out.
+    #[tokio::test]
+    async fn a_key_that_the_ring_forgot_is_not_taken_for_one_that_was_destroyed() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("keys.sqlite").display());
+        let database = Database { url: SecretString::from(url), max_connections: 2 };
+        let root = || RootKey::parse(&SecretString::from(ROOT)).unwrap();
+        let clock = Arc::new(ManualClock::at(chrono::DateTime::UNIX_EPOCH + TimeDelta::days(20_000)));
+        let mut store = Store::open(&database, root(), clock, Arc::new(SystemEntropy)).await.unwrap();
+        Arc::get_mut(&mut store.inner).unwrap().keys = KeyRing::new(root(), 1);
+        let tenant = TenantId::main();
+        store.add_tenant(&tenant, "Test Clinic").await.unwrap();
+        let ehr = EhrId::new("main");
+        let mut tx = store.write(&tenant).await.unwrap();
+        for n in 0..30 {
+            let event = tx.event(Actor::system("test"), EventKind::TokenGranted);
+            let event = event.about_patient(&ehr, &PatientId::new(format!("p{n}")));
+            tx.append(event.with_detail(serde_json::json!({ "n": n }))).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let filter = EventFilter { ehr: Some(ehr), limit: 100, ..EventFilter::default() };
+        let events = store.view(&tenant).events(&filter).await.unwrap();
+        let mut read: Vec<u64> = events.iter().map(|event| event.detail["n"].as_u64().unwrap()).collect();
+        read.sort_unstable();
+        assert_eq!(read, (0..30).collect::<Vec<_>>());
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::codes::{code, decode};
 use super::events::chunks;
-use super::keyring::Class;
+use super::keyring::{Class, LoadedKeys};
 use super::tables::{attempt, message};
 use super::{StoreError, Tx, View, patient_subject};
 use crate::domain::{
@@ -358,10 +358,11 @@ impl View<'_> {
             .order_by_asc(attempt::Column::Number)
             .all(&self.conn)
             .await?;
-        self.load_keys(
-            rows.iter().flat_map(|row| [Some(row.address.as_slice()), row.body.as_deref()].into_iter().flatten()),
-        )
-        .await?;
+        let keys = self
+            .load_keys(
+                rows.iter().flat_map(|row| [Some(row.address.as_slice()), row.body.as_deref()].into_iter().flatten()),
+            )
+            .await?;
         let mut found = Vec::with_capacity(rows.len());
         for id in ids {
             let Some(row) = rows.iter().find(|row| row.id == id.0) else { continue };
@@ -371,7 +372,7 @@ impl View<'_> {
                 state: MessageState::parse(&row.state).unwrap_or(MessageState::Queued),
                 reason: row.reason.as_deref().and_then(Reason::parse),
                 attempts: attempts?,
-                message: self.message_of(row)?,
+                message: message_of(row, &keys)?,
             });
         }
         Ok(found)
@@ -448,33 +449,33 @@ impl View<'_> {
             .await?;
         Ok(next.flatten())
     }
+}
 
-    fn message_of(&self, row: &message::Model) -> Result<Message, StoreError> {
-        let id = MessageId(row.id).to_string();
-        let body: Option<MessageBody> = match &row.body {
-            Some(sealed) => Some(self.open_json("message body", "message", "body", &id, sealed)?),
-            None => None,
-        };
-        Ok(Message {
-            id: MessageId(row.id),
-            ehr: EhrId::new(row.ehr.clone()),
-            subject: PatientId::new(row.patient.clone()),
-            recipient: decode("recipient", &row.recipient)?,
-            origin: decode("origin", &row.origin)?,
-            rule: row.rule.clone().map(RuleId::new),
-            rule_version: row.rule_version.clone().map(RuleVersionId::new),
-            purpose: decode("purpose", &row.purpose)?,
-            channel: decode("channel", &row.channel)?,
-            address: self.open_json("address", "message", "address", &id, &row.address)?,
-            language: row.language.clone(),
-            template: row.template.clone(),
-            detail: decode("detail", &row.detail)?,
-            basis: decode("basis", &row.basis)?,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            body,
-        })
-    }
+fn message_of(row: &message::Model, keys: &LoadedKeys<'_>) -> Result<Message, StoreError> {
+    let id = MessageId(row.id).to_string();
+    let body: Option<MessageBody> = match &row.body {
+        Some(sealed) => Some(keys.open_json("message body", "message", "body", &id, sealed)?),
+        None => None,
+    };
+    Ok(Message {
+        id: MessageId(row.id),
+        ehr: EhrId::new(row.ehr.clone()),
+        subject: PatientId::new(row.patient.clone()),
+        recipient: decode("recipient", &row.recipient)?,
+        origin: decode("origin", &row.origin)?,
+        rule: row.rule.clone().map(RuleId::new),
+        rule_version: row.rule_version.clone().map(RuleVersionId::new),
+        purpose: decode("purpose", &row.purpose)?,
+        channel: decode("channel", &row.channel)?,
+        address: keys.open_json("address", "message", "address", &id, &row.address)?,
+        language: row.language.clone(),
+        template: row.template.clone(),
+        detail: decode("detail", &row.detail)?,
+        basis: decode("basis", &row.basis)?,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        body,
+    })
 }
 
 /// Moves one attempt forward, never back; answers whether it moved.

@@ -272,12 +272,12 @@ impl View<'_> {
     }
 
     async fn mirror_rows(&self, ehr: &EhrId, rows: Vec<mirror::Model>) -> Result<Vec<MirrorRow>, StoreError> {
-        self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         let mut read = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(kind) = ResourceType::parse(&row.resource_type) else { continue };
             let key = ResourceKey::new(kind, row.id);
-            let body = self.open_json("resource", "mirror", "body", &row_id(ehr, &key), &row.body)?;
+            let body = keys.open_json("resource", "mirror", "body", &row_id(ehr, &key), &row.body)?;
             let hash = row
                 .hash
                 .try_into()

@@ -26,6 +26,7 @@ mod second_looks;
 mod sending;
 mod staff;
 mod staff_sessions;
+mod statistics;
 mod tables;
 mod tenants;
 mod tx;
@@ -142,7 +143,7 @@ impl Store {
         Self {
             inner: Arc::new(Inner {
                 db,
-                keys: keyring::KeyRing::new(root),
+                keys: keyring::KeyRing::new(root, keyring::KEPT_KEYS),
                 clock,
                 entropy,
                 writer: tokio::sync::Semaphore::new(writers),

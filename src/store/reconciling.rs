@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::reminders::is_open;
 use super::tables::{message, reminder, write_back};
 use super::{Delivery, Settlement, StoreError, Tx, View, WriteBackSubject};
 use crate::domain::{
@@ -28,7 +29,7 @@ impl View<'_> {
         let rows = reminder::Entity::find()
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
             .filter(reminder::Column::Ehr.eq(ehr.as_str()))
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+            .filter(is_open())
             .filter(reminder::Column::DueAt.lte(at))
             .order_by_asc(reminder::Column::Patient)
             .order_by_asc(reminder::Column::DueAt)
@@ -84,7 +85,7 @@ impl Tx<'_> {
             .col_expr(reminder::Column::UpdatedAt, Expr::value(self.now()))
             .filter(reminder::Column::Id.eq(it.reminder.0))
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+            .filter(is_open())
             .exec(&self.txn)
             .await?;
         if let Some(communication) = &it.communication {

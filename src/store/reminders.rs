@@ -146,7 +146,7 @@ impl Tx<'_> {
                 .col_expr(reminder::Column::UpdatedAt, Expr::value(self.now()))
                 .filter(reminder::Column::Id.eq(id.0))
                 .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-                .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+                .filter(is_open())
                 .exec(&self.txn)
                 .await?;
         }
@@ -163,7 +163,7 @@ impl Tx<'_> {
         let now = self.now();
         let rows = reminder::Entity::find()
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+            .filter(is_open())
             .filter(reminder::Column::NextAt.lte(now))
             .filter(
                 Condition::any()
@@ -215,7 +215,7 @@ impl Tx<'_> {
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
             .filter(reminder::Column::Id.is_in(ids.iter().map(|id| id.0)))
             .filter(reminder::Column::LeasedBy.eq(holder))
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+            .filter(is_open())
             .lock(LockType::Update)
             .into_tuple()
             .all(&self.txn)
@@ -351,9 +351,9 @@ impl View<'_> {
             .order_by_asc(decision::Column::Id)
             .all(&self.conn)
             .await?;
-        self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.iter()
-            .map(|row| self.open_json("decision", "decision", "body", &DecisionId(row.id).to_string(), &row.body))
+            .map(|row| keys.open_json("decision", "decision", "body", &DecisionId(row.id).to_string(), &row.body))
             .collect()
     }
 
@@ -363,12 +363,18 @@ impl View<'_> {
             .select_only()
             .column(reminder::Column::NextAt)
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(reminder::Column::State.is_in(["planned", "waiting"]))
+            .filter(is_open())
             .order_by_asc(reminder::Column::NextAt)
             .into_tuple()
             .one(&self.conn)
             .await?)
     }
+}
+
+/// Reminders that are still to be decided. In literals: neither database matches parameters with the condition of the
+/// partial index `reminder_due`.
+pub(super) fn is_open() -> Condition {
+    Condition::all().add(Expr::cust("state IN ('planned', 'waiting')"))
 }
 
 pub(super) fn reminder_of(row: reminder::Model) -> Result<Reminder, StoreError> {

@@ -2,6 +2,7 @@
 
 use beckon::domain::{Actor, EhrId, EventKind, PatientId, TenantId};
 use beckon::store::EventFilter;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
 
 use crate::support::{TestStore, each_database};
@@ -82,4 +83,25 @@ async fn ids_keep_the_order_in_which_they_were_given_though_the_clock_stands_sti
     let ids: Vec<uuid::Uuid> = (0..10_000).map(|_| t.store.new_id()).collect();
     assert!(ids.is_sorted(), "later ids are greater");
     assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[tokio::test]
+async fn two_hundred_keys_are_looked_up_and_not_searched_for_in_the_whole_table() {
+    let t = TestStore::sqlite().await;
+    let db = sea_orm::Database::connect(&t.url).await.unwrap();
+    let keys = (0..200).map(|n| format!("x'{n:032x}'")).collect::<Vec<_>>().join(",");
+    let plan = async |sql: String| {
+        let backend = sea_orm::DatabaseBackend::Sqlite;
+        let rows =
+            db.query_all_raw(Statement::from_string(backend, format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap();
+        rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>().join("; ")
+    };
+    for table in ["message", "attempt", "reminder", "data_key"] {
+        let found = plan(format!("SELECT * FROM {table} WHERE tenant = 'main' AND id IN ({keys})")).await;
+        assert!(found.contains("(id=?)"), "{table}: {found}");
+    }
+    let due = "SELECT * FROM reminder WHERE tenant = ? AND state IN ('planned', 'waiting') AND next_at <= ? \
+               ORDER BY next_at, priority LIMIT 200";
+    let found = plan(due.to_owned()).await;
+    assert!(found.contains("reminder_due") && !found.contains("TEMP B-TREE"), "{found}");
 }

@@ -29,10 +29,10 @@ impl View<'_> {
                 .filter(mirror::Column::DeletedAt.is_null())
                 .all(&self.conn)
                 .await?;
-            self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+            let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
             for row in rows {
                 let place = format!("{ehr}/{}/{}", row.resource_type, row.id);
-                match self.open_json("resource", "mirror", "body", &place, &row.body) {
+                match keys.open_json("resource", "mirror", "body", &place, &row.body) {
                     Ok(body) => {
                         found.insert((ehr.clone(), PatientId::new(row.id)), body);
                     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::{EhrId, MessageId, PatientId, Reply, ReplyId};
+use crate::store::answers::reply_of;
 use crate::store::tables::reply;
 use crate::store::{StoreError, View};
 
@@ -44,12 +45,12 @@ impl View<'_> {
             query = query.filter(C::Id.lt(before.0));
         }
         let rows = query.order_by_desc(C::Id).limit(filter.limit).all(&self.conn).await?;
-        self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.into_iter()
             .map(|row| {
                 let about = row.ehr.clone().map(EhrId::new).zip(row.patient.clone().map(PatientId::new));
                 let (meaning, message) = (row.meaning.clone(), row.message.map(MessageId));
-                Ok(ReplyLine { reply: self.reply_of(row)?, meaning, about, message })
+                Ok(ReplyLine { reply: reply_of(row, &keys)?, meaning, about, message })
             })
             .collect()
     }
