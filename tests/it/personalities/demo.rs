@@ -11,14 +11,14 @@ use beckon::sandbox::Personality;
 use crate::support::monday_noon;
 
 /// Enough for reminders to fall due at every hospital; the whole 14 days are `beckon demo --once --personality …`.
-const DAYS: i64 = 1;
+const DAYS: i64 = 2;
 
 #[tokio::test]
 async fn every_vendors_hospital_is_accounted_for() {
     for name in Personality::NAMES {
         let folder = tempfile::tempdir().unwrap();
         let options = DemoOptions {
-            patients: 15,
+            patients: 30,
             seed: 1,
             personality: Personality::named(name).unwrap(),
             folder: folder.path().to_owned(),
