@@ -17,6 +17,7 @@ mod m0007_answers;
 mod m0008_sending;
 mod m0009_history;
 mod m0010_staff;
+mod m0012_roster;
 
 /// Applies all migrations in order.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_sending::STEP),
             Box::new(m0009_history::STEP),
             Box::new(m0010_staff::STEP),
+            Box::new(m0012_roster::STEP),
         ]
     }
 }

@@ -18,6 +18,9 @@ pub struct Accounts {
     pub patients: u64,
     pub appointments: u64,
     pub quarantined: u64,
+    /// Type to count of what stands at the EHR and is not looked at: nothing that the roster names. Counted where the EHR's
+    /// own side can be seen, as in the demo.
+    pub out_of_roster: BTreeMap<String, u64>,
     /// State to reason to count; the reason is empty where the state says it all.
     pub reminders: BTreeMap<String, BTreeMap<String, u64>>,
     /// Channel to state to count.
@@ -46,6 +49,7 @@ pub async fn of_ehr(
         patients: view.count_mirror(ehr, ResourceType::Patient).await?,
         appointments: view.count_mirror(ehr, ResourceType::Appointment).await?,
         quarantined: view.count_quarantine(ehr).await?,
+        out_of_roster: BTreeMap::new(),
         reminders: view.count_reminders(ehr).await?,
         messages: view.count_messages(ehr).await?,
         write_backs: view.count_write_backs(ehr).await?,

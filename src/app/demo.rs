@@ -1,22 +1,26 @@
 //! The demo: a simulated hospital and a real gateway beside it, in one process, on one SQLite file. The gateway knows
 //! nothing of the hospital but its addresses, exactly as it would of a real one.
 
+mod connection;
+mod reach;
+
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use reach::Reach;
+use tokio::sync::Mutex;
 
 use super::{AppError, Gateway, accounts, open_store};
 use crate::clock::{Clock, Entropy as _, ManualClock, SystemClock, SystemEntropy};
 use crate::config::{self, Settings};
-use crate::domain::{Actor, EhrId, TenantId};
-use crate::ehr::connect::{self, ConnectError};
-use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
-use crate::ehr::scopes::ScopeSet;
+use crate::domain::{Actor, EhrId, ResourceType, TenantId};
+use crate::ehr::connect::ConnectError;
 use crate::pull::{self, Mode, PullOptions};
-use crate::sandbox::{Hospital, HospitalOptions, JwksSource};
+use crate::sandbox::{Hospital, HospitalOptions, Personality};
 use crate::store::SendMode;
 use crate::web::{self, Demo, WebState};
 
@@ -25,6 +29,8 @@ use crate::web::{self, Demo, WebState};
 pub struct DemoOptions {
     pub patients: u32,
     pub seed: u64,
+    /// Whose EHR the hospital has.
+    pub personality: Personality,
     /// Keeps database and key; a later demo in the same folder goes on from there.
     pub folder: PathBuf,
     pub listen: IpAddr,
@@ -39,11 +45,13 @@ pub struct DemoHouse {
     pub address: SocketAddr,
     listener: TcpListener,
     ehr: EhrId,
+    /// When the gateway first looked at the hospital, and when it last did.
+    began: DateTime<Utc>,
+    pulled: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// The id of the one EHR connection of the demo.
 const EHR: &str = "demo";
-const CLIENT: &str = "beckon-demo";
 
 impl DemoHouse {
     /// Builds both on `clock`.
@@ -54,16 +62,18 @@ impl DemoHouse {
         hospital_options.listen = options.listen;
         hospital_options.script = true;
         hospital_options.patients_reply = patients_reply;
+        hospital_options.personality = options.personality.clone();
         let hospital = Hospital::start(hospital_options).await?;
         let listener = TcpListener::bind((options.listen, options.port)).map_err(AppError::Listen)?;
         let address = listener.local_addr().map_err(AppError::Listen)?;
         let settings = Arc::new(settings(options, &hospital, address)?);
+        let began = clock.now();
         let store = open_store(&settings, clock, Arc::new(SystemEntropy)).await?;
         let tenant = TenantId::main();
         store.add_tenant(&tenant, &settings.organisation.name).await?;
         let gateway = Gateway::new(store, tenant, settings).await?;
         let ehr = EhrId::new(EHR);
-        connect_ehr(&gateway, &hospital, &ehr).await?;
+        connection::connect(&gateway, &hospital, &ehr, &options.personality).await?;
         if let Some(sms) = &gateway.settings.sms {
             hospital.set_inbound_url(&sms.inbound_url(&gateway.settings.server));
         }
@@ -73,7 +83,7 @@ impl DemoHouse {
             tx.set_send_mode(SendMode::Live, &Actor::system("demo")).await?;
         }
         tx.commit().await?;
-        Ok(Self { hospital, gateway, address, listener, ehr })
+        Ok(Self { hospital, gateway, address, listener, ehr, began, pulled: Mutex::default() })
     }
 
     fn web_state(&self) -> Result<WebState, AppError> {
@@ -102,9 +112,13 @@ impl DemoHouse {
         clock.follow();
         ready();
         let hospital = self.hospital;
+        let (store, tenant) = (self.gateway.store.clone(), self.gateway.tenant.clone());
         let ticks = async {
             loop {
                 hospital.advance_to(clock.now()).await;
+                if let Err(error) = connection::hand_over(&store, &tenant, &self.ehr, &hospital).await {
+                    tracing::warn!(%error, "the demo's hospital could not hand over its list of appointments");
+                }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         };
@@ -147,7 +161,7 @@ impl DemoHouse {
         let begin = clock.now();
         let mut told = 0;
         while clock.now() < end {
-            self.settle().await?;
+            self.settle(false).await?;
             let next = self.next_moment(clock.now(), end).await?;
             clock.set(next);
             let day = (clock.now() - begin).num_days();
@@ -156,16 +170,23 @@ impl DemoHouse {
                 tell(day);
             }
         }
-        self.settle().await
+        self.settle(true).await
     }
 
-    /// Everything that can happen at this instant: the hospital's day, a pull, plans, messages, answers, write-back.
-    async fn settle(&self) -> Result<(), AppError> {
+    /// Everything that can happen at this instant: the hospital's day, a pull where an hour has passed (or `pull` says
+    /// so), plans, messages, answers, write-back.
+    async fn settle(&self, pull: bool) -> Result<(), AppError> {
         let now = self.gateway.store.clock().now();
         let client = self.gateway.clients.get(&self.ehr).await?;
         let options = PullOptions::new(&self.gateway.settings, Mode::Increment, "demo");
         self.hospital.advance_to(now).await;
-        pull::run(&self.gateway.store, &client, &options, &|_| {}).await?;
+        let mut pulled = self.pulled.lock().await;
+        if pull || pulled.is_none_or(|at| now - at >= TimeDelta::hours(1)) {
+            connection::hand_over(&self.gateway.store, &self.gateway.tenant, &self.ehr, &self.hospital).await?;
+            pull::run(&self.gateway.store, &client, &options, &|_| {}).await?;
+            *pulled = Some(now);
+        }
+        drop(pulled);
         loop {
             while !self.gateway.outbox.turn().await?.is_idle() {}
             // Callbacks and replies come back through the gateway's own web server.
@@ -188,21 +209,26 @@ impl DemoHouse {
     /// What the gateway says must be what the hospital, the phone and the mailbox saw.
     async fn hold_against_the_hospital(&self, counted: &mut accounts::Accounts) -> Result<(), AppError> {
         let view = self.gateway.store.view(&self.gateway.tenant);
-        for kind in [crate::domain::ResourceType::Patient, crate::domain::ResourceType::Appointment] {
-            let at_ehr: Vec<String> = self
-                .hospital
-                .resources(kind.as_str())
-                .iter()
-                .filter_map(|resource| resource["id"].as_str().map(str::to_owned))
-                .collect();
+        let client = self.gateway.clients.get(&self.ehr).await?;
+        let plan = client.plan().await.map_err(ConnectError::from)?;
+        let reach = Reach::of(&self.hospital, &self.gateway, &client, &plan, self.began).await?;
+        for kind in [ResourceType::Patient, ResourceType::Appointment] {
             let mirrored = view.mirrored_ids(&self.ehr, kind).await?;
             let set_aside = view.quarantined_ids(&self.ehr, kind).await?;
-            for id in &at_ehr {
-                if !mirrored.contains(id) && !set_aside.contains(id) {
-                    counted.unexplained.push(format!("{kind}/{id} is at the EHR, and neither mirrored nor set aside"));
+            let mut at_ehr = BTreeSet::new();
+            for resource in self.hospital.resources(kind.as_str()) {
+                let id = resource["id"].as_str().unwrap_or_default().to_owned();
+                if !mirrored.contains(&id) && !set_aside.contains(&id) {
+                    if reach.is_beyond(kind, &resource) {
+                        *counted.out_of_roster.entry(kind.to_string()).or_default() += 1;
+                    } else {
+                        let words = format!("{kind}/{id} is at the EHR, and neither mirrored nor set aside");
+                        counted.unexplained.push(words);
+                    }
                 }
+                at_ehr.insert(id);
             }
-            for id in mirrored.iter().filter(|id| !at_ehr.contains(id)) {
+            for id in mirrored.iter().filter(|id| !at_ehr.contains(*id)) {
                 counted.unexplained.push(format!("{kind}/{id} is mirrored, and not at the EHR any more"));
             }
         }
@@ -217,35 +243,14 @@ impl DemoHouse {
         if mails != handed {
             counted.unexplained.push(format!("the mailbox took {mails} mails, the gateway knows of {handed}"));
         }
-        let written = self.hospital.communications().len() as u64;
+        let what = plan.write_back.value.writes();
+        let written = what.map_or(0, |what| self.hospital.resources(what).len()) as u64;
         if written != counted.written() {
-            let known = counted.written();
-            counted.unexplained.push(format!("the EHR has {written} Communications, the ledger {known}"));
+            let (what, known) = (what.unwrap_or("Communication"), counted.written());
+            counted.unexplained.push(format!("the EHR has {written} of type {what}, the ledger {known}"));
         }
         Ok(())
     }
-}
-
-async fn connect_ehr(gateway: &Gateway, hospital: &Hospital, ehr: &EhrId) -> Result<(), AppError> {
-    let base_url = BaseUrl::parse(&hospital.fhir_base()).map_err(ConnectError::from)?;
-    let jwks = format!("{}/ehr/{ehr}/jwks.json", gateway.settings.server.public_url);
-    hospital.register_client(CLIENT, JwksSource::Url(jwks), EhrConnection::DEFAULT_SCOPES);
-    if connect::load(&gateway.store, &gateway.tenant, ehr).await.is_ok() {
-        // The simulated hospital listens somewhere else each time.
-        return Ok(connect::move_to(&gateway.store, &gateway.tenant, ehr, &base_url, Actor::system("demo")).await?);
-    }
-    let scopes = ScopeSet::for_backend(EhrConnection::DEFAULT_SCOPES);
-    let connection = EhrConnection {
-        tenant: gateway.tenant.clone(),
-        id: ehr.clone(),
-        base_url,
-        vendor: Vendor::Hapi,
-        client_id: CLIENT.to_owned(),
-        scopes: scopes.map_err(|error| AppError::DemoSettings(error.to_string()))?,
-        settings: EhrSettings::default(),
-    };
-    connect::add(&gateway.store, &connection, Actor::system("demo")).await?;
-    Ok(())
 }
 
 /// The settings of a gateway whose providers are simulated.

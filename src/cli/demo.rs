@@ -11,13 +11,14 @@ use crate::app::accounts::Accounts;
 use crate::app::demo::{DemoClock, DemoHouse, DemoOptions};
 use crate::clock::{Clock as _, ManualClock, SystemClock};
 use crate::config::{Log, LogFormat};
+use crate::sandbox::Personality;
 
 /// Days that `--once` lets pass.
 const DAYS: i64 = 14;
 /// Days that a visitor finds in the past.
 const HISTORY_DAYS: i64 = 4;
 
-/// Examples: beckon demo          beckon demo --once --json          beckon demo --folder ./demo --patients 500
+/// Examples: beckon demo          beckon demo --once --json --personality epic          beckon demo --folder ./demo
 #[derive(Debug, Parser)]
 pub(super) struct Args {
     /// How many patients the simulated hospital has.
@@ -26,6 +27,9 @@ pub(super) struct Args {
     /// The same seed makes the same patients.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Whose EHR the simulated hospital has.
+    #[arg(long, default_value = "hapi", value_parser = Personality::NAMES)]
+    personality: String,
     /// Keep the database here; without it a temporary folder is used.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -47,7 +51,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let is_temporary = args.folder.is_none();
     let folder = args.folder.clone().unwrap_or_else(|| temporary.clone());
     let port = if args.once { 0 } else { args.port };
-    let options = DemoOptions { patients: args.patients, seed: args.seed, folder, listen: args.listen, port };
+    let personality = Personality::named(&args.personality)
+        .ok_or_else(|| Failure::Usage(format!("there is no personality {:?}", args.personality)))?;
+    let (patients, seed, listen) = (args.patients, args.seed, args.listen);
+    let options = DemoOptions { patients, seed, personality, folder, listen, port };
     let result = if args.once { Box::pin(once(&args, &options)).await } else { Box::pin(interactive(&options)).await };
     if is_temporary {
         // What cannot be removed now goes with the machine's temporary files.
@@ -103,6 +110,9 @@ fn print_accounts(accounts: &Accounts) {
         "{} patients, {} appointments, {} resources set aside",
         accounts.patients, accounts.appointments, accounts.quarantined
     );
+    for (kind, count) in &accounts.out_of_roster {
+        println!("{count} of type {kind} at the EHR are named by no roster and looked at by no question");
+    }
     let mut rows = Vec::new();
     for (state, by_reason) in &accounts.reminders {
         for (reason, count) in by_reason {

@@ -1,5 +1,6 @@
 //! `beckon ehr` and `beckon doctor`
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
@@ -7,12 +8,12 @@ use serde_json::json;
 
 use super::open::{At, Opened, actor};
 use super::{Failure, output};
-use crate::domain::EhrId;
+use crate::domain::{EhrId, PatientId};
 use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
 use crate::ehr::doctor::{Health, Report};
 use crate::ehr::retry::RealSleeper;
 use crate::ehr::scopes::ScopeSet;
-use crate::ehr::{connect, doctor as ehr_doctor};
+use crate::ehr::{connect, doctor as ehr_doctor, proof};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -31,6 +32,9 @@ pub(super) enum Command {
         /// Scopes to ask for, in quotes; without it what the rules need.
         #[arg(long)]
         scopes: Option<String>,
+        /// Add a parameter to every search, such as ah-practice=Organization/a-1.Practice-1; may be given several times.
+        #[arg(long = "search-parameter", value_name = "NAME=VALUE")]
+        search_parameters: Vec<String>,
     },
     List {
         #[arg(long)]
@@ -44,7 +48,17 @@ pub(super) enum Command {
         id: String,
         #[arg(long)]
         json: bool,
+        /// Create one Communication about a test patient, and use Communications from now on if that works:
+        /// beckon ehr test north --prove-write --patient eq081
+        #[arg(long, requires = "patient")]
+        prove_write: bool,
+        /// The id of a test patient at this EHR.
+        #[arg(long)]
+        patient: Option<String>,
     },
+    /// Whom and what to look at, where this EHR cannot list it.
+    #[command(subcommand)]
+    Roster(super::ehr_roster::Command),
     /// Signing keys.
     #[command(subcommand)]
     Keys(Keys),
@@ -75,23 +89,33 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     let opened = at.open().await?;
     match command {
-        Command::Add { id, url, client_id, vendor, scopes } => {
+        Command::Add { id, url, client_id, vendor, scopes, search_parameters } => {
             let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
-            let scopes = scopes.as_deref().unwrap_or(EhrConnection::DEFAULT_SCOPES);
+            let vendor = Vendor::parse(&vendor).unwrap_or(Vendor::Generic);
+            let scopes = scopes.as_deref().unwrap_or_else(|| EhrConnection::scopes_for(vendor));
+            let named = search_parameters.iter().map(|text| {
+                let pair = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+                let pair = pair.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                pair.ok_or_else(|| Failure::Usage(format!("--search-parameter {text:?} is not NAME=VALUE")))
+            });
+            let search_parameters = named.collect::<Result<_, _>>()?;
             let connection = EhrConnection {
                 tenant: opened.tenant.clone(),
                 id: EhrId::new(id.clone()),
                 base_url: BaseUrl::parse(&url).map_err(|error| wrong(&error))?,
-                vendor: Vendor::parse(&vendor).unwrap_or(Vendor::Generic),
+                vendor,
                 client_id,
                 scopes: ScopeSet::for_backend(scopes).map_err(|error| wrong(&error))?,
-                settings: EhrSettings::default(),
+                settings: EhrSettings { search_parameters, ..EhrSettings::default() },
             };
             connect::add(&opened.store, &connection, actor())
                 .await
                 .map_err(|error| Failure::Problem(error.to_string()))?;
             println!("Connected {id}. Register this address of its public keys with the EHR's vendor:");
             println!("  {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
+            if matches!(vendor, Vendor::Epic | Vendor::Oracle | Vendor::Athena) {
+                println!("This EHR does not list whom to remind; name them: beckon ehr roster import {id} --help");
+            }
             println!("Then: beckon ehr test {id}");
             Ok(())
         }
@@ -120,7 +144,12 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
             println!("  public keys    {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
             Ok(())
         }
-        Command::Test { id, json: as_json } => {
+        Command::Test { id, prove_write: true, patient: Some(patient), .. } => {
+            load(&opened, &id).await?;
+            prove(&opened, &EhrId::new(id), &PatientId::new(patient)).await
+        }
+        Command::Roster(command) => super::ehr_roster::run(&opened, command).await,
+        Command::Test { id, json: as_json, .. } => {
             load(&opened, &id).await?;
             let report = test(&opened, &EhrId::new(id)).await?;
             if as_json {
@@ -162,7 +191,7 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     }
 }
 
-async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
+pub(super) async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
     connect::load(&opened.store, &opened.tenant, &EhrId::new(id))
         .await
         .map_err(|error| Failure::Usage(error.to_string()))
@@ -171,7 +200,33 @@ async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
 async fn test(opened: &Opened, id: &EhrId) -> Result<Report, Failure> {
     let client =
         connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
-    Ok(ehr_doctor::test(&client).await)
+    let mut report = ehr_doctor::test(&client).await;
+    if let Ok(plan) = client.plan().await {
+        let mut named = BTreeMap::new();
+        let counts = opened.store.view(&opened.tenant).roster_counts(id).await.map_err(Failure::remote)?;
+        for ((_, kind), count) in counts {
+            *named.entry(kind).or_default() += count;
+        }
+        report.lines.push(ehr_doctor::roster(&plan, &named));
+    }
+    Ok(report)
+}
+
+async fn prove(opened: &Opened, id: &EhrId, patient: &PatientId) -> Result<(), Failure> {
+    let client =
+        connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
+    let proof = format!("proof-{}", opened.store.new_id());
+    let gateway = &opened.settings.server.public_url;
+    let written = proof::write(&client, gateway, patient, &proof).await.map_err(Failure::remote)?;
+    let detail =
+        json!({"communication_proven": true, "created": format!("Communication/{written}"), "patient": patient});
+    let change = |settings: &mut EhrSettings| settings.plan.communication_proven = true;
+    connect::change_settings(&opened.store, &opened.tenant, id, change, detail, actor())
+        .await
+        .map_err(Failure::remote)?;
+    println!("Communication/{written} was created, read back and found. Messages are written back as Communications");
+    println!("from the next start of the gateway on. Mark the test Communication as entered in error if it disturbs.");
+    Ok(())
 }
 
 pub(super) async fn doctor(at: &At, args: DoctorArgs) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod demo;
 mod ehr;
+mod ehr_roster;
 mod enrol;
 mod history;
 mod open;

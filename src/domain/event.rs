@@ -168,6 +168,7 @@ macro_rules! event_kinds {
 event_kinds! {
     EhrAdded => "ehr.added",
     EhrMoved => "ehr.moved",
+    EhrChanged => "ehr.changed",
     EhrKeyCreated => "ehr.key.created",
     EhrKeyRetired => "ehr.key.retired",
     TokenGranted => "ehr.token.granted",

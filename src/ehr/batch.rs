@@ -36,7 +36,8 @@ impl FhirClient {
         if keys.is_empty() && searches.is_empty() {
             return Ok(Answers::default());
         }
-        let urls = keys.iter().map(ToString::to_string).chain(searches.iter().map(Search::url));
+        let settings = &self.connection().settings;
+        let urls = keys.iter().map(ToString::to_string).chain(searches.iter().map(|search| search.url(settings)));
         let entries: Vec<Value> = urls.map(|url| json!({"request": {"method": "GET", "url": url}})).collect();
         let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
         let request = post(self.connection().base_url.url().clone(), fhir_headers(), batch.to_string().into_bytes());

@@ -114,6 +114,11 @@ impl FhirClient {
         &self.0.tokens
     }
 
+    /// The clock that everything of this connection goes by.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.0.transport.now()
+    }
+
     pub fn usage(&self) -> Usage {
         self.0.budget.usage()
     }

@@ -104,6 +104,30 @@ pub async fn move_to(
     Ok(())
 }
 
+/// Changes a connection's settings; `detail` tells the history what changed. A gateway that runs reads settings when it
+/// starts.
+///
+/// # Errors
+/// There is no such connection.
+pub async fn change_settings(
+    store: &Store,
+    tenant: &TenantId,
+    id: &EhrId,
+    change: impl FnOnce(&mut EhrSettings),
+    detail: serde_json::Value,
+    actor: Actor,
+) -> Result<(), ConnectError> {
+    let mut connection = load(store, tenant, id).await?;
+    change(&mut connection.settings);
+    let kept = Kept { scopes: connection.scopes, settings: connection.settings };
+    let mut tx = store.write(tenant).await?;
+    tx.set_ehr_settings(id, &json!(kept)).await?;
+    let event = tx.event(actor, EventKind::EhrChanged).about_ehr(id);
+    tx.append(event.with_detail(detail)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn keep_key(tx: &mut Tx<'_>, id: &EhrId, key: &RingKey, actor: &Actor) -> Result<(), StoreError> {
     let row = EhrKeyRow {
         kid: key.key.kid().to_owned(),

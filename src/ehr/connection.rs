@@ -160,6 +160,24 @@ impl EhrConnection {
     /// write back. Rules that read more need more.
     pub const DEFAULT_SCOPES: &'static str = "system/Appointment.rs system/Communication.crus system/Condition.rs \
          system/Consent.rs system/Location.rs system/Patient.rs";
+
+    /// The same, as far as this vendor has it: what a vendor does not have is not asked for.
+    pub const fn scopes_for(vendor: Vendor) -> &'static str {
+        match vendor {
+            Vendor::Generic | Vendor::Hapi => Self::DEFAULT_SCOPES,
+            Vendor::Epic => {
+                "system/Appointment.rs system/Communication.crs system/Condition.rs system/Consent.rs \
+                 system/DocumentReference.crs system/Group.r system/Location.r system/Patient.r"
+            }
+            Vendor::Oracle => {
+                "system/Appointment.rs system/Condition.rs system/Consent.rs system/DocumentReference.crs \
+                 system/Group.r system/Location.r system/Patient.r"
+            }
+            Vendor::Athena => {
+                "system/Appointment.r system/Condition.rs system/Group.r system/Location.rs system/Patient.rs"
+            }
+        }
+    }
 }
 
 /// What may be tuned for one connection. Every field has a default that is right for most servers.
@@ -176,6 +194,11 @@ pub struct EhrSettings {
     pub exp_offset_seconds: i64,
     /// Ask for scopes in this version's words; otherwise discovery decides.
     pub scope_style: Option<ScopeStyle>,
+    /// Added to every search, such as the practice at a server of many (`ah-practice`).
+    pub search_parameters: BTreeMap<String, String>,
+    /// How far appointments are looked at where they cannot be asked for by change, in days before and after today.
+    pub appointment_days_back: u16,
+    pub appointment_days_ahead: u16,
     /// Wanted page size (`_count`).
     pub page_size: Option<u32>,
     /// Give up a search after this many pages.
@@ -199,6 +222,9 @@ impl Default for EhrSettings {
             jku: None,
             exp_offset_seconds: 0,
             scope_style: None,
+            search_parameters: BTreeMap::new(),
+            appointment_days_back: 30,
+            appointment_days_ahead: 400,
             page_size: None,
             max_pages: 2_000,
             concurrency: 4,
@@ -231,6 +257,8 @@ pub struct PlanOverrides {
     pub ask: BTreeMap<ResourceType, Ask>,
     pub changes: BTreeMap<ResourceType, Changes>,
     pub write_back: Option<WriteBack>,
+    /// A Communication was created at this EHR to prove that it takes them.
+    pub communication_proven: bool,
     pub batch: Option<bool>,
 }
 

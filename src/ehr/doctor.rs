@@ -1,12 +1,14 @@
 //! Testing a connection from end to end, and saying what to do about what is wrong.
 
+use std::collections::BTreeMap;
+
 use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
 
 use super::client::FhirClient;
 use super::discovery::DiscoveryError;
 use super::offer::{OPTIONAL, Offer};
-use super::plan::{Ask, CapabilityPlan, Changes, WriteBack};
+use super::plan::{Ask, CapabilityPlan, Changes, Guard};
 use super::scopes::Access;
 use super::search::Search;
 use super::token::AccessToken;
@@ -155,13 +157,7 @@ fn version(capability: &Capability, report: &mut Report) {
 async fn pull_of(client: &FhirClient, plan: &CapabilityPlan, kind: ResourceType, report: &mut Report) {
     let Some(of_type) = plan.of(kind) else { return };
     let (ask, changes) = (of_type.ask, of_type.changes);
-    let how = match ask.value {
-        Ask::WholeType => "searched as a whole",
-        Ask::ByPatient => "searched patient by patient",
-        Ask::ByLocationDay => "searched by location and day",
-        Ask::ById => "read by id",
-        Ask::NotOffered => "not offered",
-    };
+    let how = ask.value.words();
     let by = match changes.value {
         Changes::LastUpdated => "changes by _lastUpdated",
         Changes::Snapshot => "changes by comparing",
@@ -206,19 +202,60 @@ async fn optional(
 
 fn write_back(plan: &CapabilityPlan, token: &AccessToken, report: &mut Report) {
     let choice = plan.write_back;
-    let how = match choice.value {
-        WriteBack::ConditionalCreate => "conditional create",
-        WriteBack::SearchBeforeCreate => "search before create",
-        WriteBack::CreateOnce => "create once, by our ledger",
-        WriteBack::Unsupported => "not supported",
-    };
-    let found = format!("{how} ({}, {})", choice.why, choice.source.words());
+    let found = format!("{} ({}, {})", choice.value.words(), choice.why, choice.source.words());
     let line = report.add("write-back", Health::Good, found);
-    if choice.value == WriteBack::Unsupported {
+    let Some(type_name) = choice.value.writes() else {
         line.health = Health::Doubtful;
-        line.advice.push("Communications stay in our own ledger and on our own FHIR address".to_owned());
-    } else if !token.granted.allows("Communication", &[Access::Create]) {
+        line.advice.push("what happened stays in our own ledger and is shown there".to_owned());
+        return;
+    };
+    if !token.granted.allows(type_name, &[Access::Create]) {
         line.health = Health::Bad;
-        line.advice.push("the scope to create a Communication was not granted".to_owned());
+        line.advice.push(format!("the scope to create a {type_name} was not granted"));
     }
+    if plan.guard == Guard::Ledger {
+        line.health = line.health.max(Health::Doubtful);
+        line.advice.push("this EHR cannot be searched for what was written: a lost answer needs a person".to_owned());
+    } else if plan.guard == Guard::ByPatient && !token.granted.allows(type_name, &[Access::Search]) {
+        line.health = Health::Bad;
+        line.advice.push(format!("the scope to search {type_name} was not granted: it shows what a lost answer left"));
+    }
+}
+
+/// Whom and what the roster names, and whether the plan needs it to. `named` counts by type.
+pub fn roster(plan: &CapabilityPlan, named: &BTreeMap<String, u64>) -> Line {
+    let count = |kind: ResourceType| named.get(kind.as_str()).copied().unwrap_or(0);
+    let ask = |kind| plan.of(kind).map_or(Ask::NotOffered, |of_type| of_type.ask.value);
+    let parts: Vec<String> = named.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let mut line = Line {
+        what: "roster".to_owned(),
+        health: Health::Good,
+        found: if parts.is_empty() { "names nobody".to_owned() } else { format!("names {}", parts.join(", ")) },
+        advice: Vec::new(),
+    };
+    let mut needs = |wanted: bool, health: Health, advice: &str| {
+        if wanted {
+            line.health = line.health.max(health);
+            line.advice.push(advice.to_owned());
+        }
+    };
+    let by_patient = ask(ResourceType::Appointment) == Ask::ByPatient && ask(ResourceType::Patient) != Ask::WholeType;
+    needs(
+        by_patient && count(ResourceType::Patient) + count(ResourceType::Group) == 0,
+        Health::Bad,
+        "this EHR lists neither patients nor appointments: name a Group that the hospital keeps, or the patients, with \
+         beckon ehr roster import",
+    );
+    needs(
+        ask(ResourceType::Appointment) == Ask::ByLocationDay && count(ResourceType::Location) == 0,
+        Health::Bad,
+        "appointments are found by location: name the locations with beckon ehr roster import",
+    );
+    needs(
+        ask(ResourceType::Appointment) == Ask::ById && count(ResourceType::Appointment) == 0,
+        Health::Bad,
+        "appointments are found by id only: hand over the hospital's list of them with beckon ehr roster import, at \
+         least once a day",
+    );
+    line
 }

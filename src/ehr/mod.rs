@@ -15,6 +15,8 @@ pub mod http;
 pub mod keys;
 pub mod offer;
 pub mod plan;
+mod profile;
+pub mod proof;
 pub mod read;
 pub mod retry;
 pub mod scopes;

@@ -10,6 +10,7 @@ use crate::fhir::capability::Capability;
 
 use super::connection::{EhrConnection, Vendor};
 use super::offer::OPTIONAL;
+use super::profile;
 
 /// By what a type can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,11 +20,23 @@ pub enum Ask {
     WholeType,
     /// One patient at a time; a roster says which.
     ByPatient,
-    /// One location and one day at a time (Appointment).
+    /// The places that the roster names, a stretch of days at a time (Appointment).
     ByLocationDay,
-    /// No search: only what is referred to, by id.
+    /// No search: only what the roster names or another resource refers to, by id.
     ById,
     NotOffered,
+}
+
+impl Ask {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::WholeType => "searched as a whole",
+            Self::ByPatient => "searched patient by patient",
+            Self::ByLocationDay => "searched by the roster's locations, some days at a time",
+            Self::ById => "read by id, as the roster or other resources name it",
+            Self::NotOffered => "not offered",
+        }
+    }
 }
 
 /// How it shows what changed.
@@ -36,17 +49,64 @@ pub enum Changes {
     Snapshot,
 }
 
-/// How a Communication gets in at most once.
+/// As what the EHR is told, and how a Communication gets in at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteBack {
-    /// `If-None-Exist` on our identifier.
+    /// Communication, with `If-None-Exist` on our identifier.
     ConditionalCreate,
-    /// A search by our identifier goes before each create.
+    /// Communication; a search by our identifier goes before each create.
     SearchBeforeCreate,
-    /// Neither: our ledger alone prevents doubles, and a lost answer needs a person.
+    /// Communication; after a lost answer the patient's Communications are looked through for ours.
+    SearchByPatient,
+    /// Communication, by our ledger alone: a lost answer needs a person.
     CreateOnce,
+    /// A DocumentReference, once, when nothing more is expected.
+    DocumentReference,
+    /// A completed Task, once, when nothing more is expected.
+    Task,
+    /// Nothing is written: our own ledger keeps it, and shows it.
     Unsupported,
+}
+
+impl WriteBack {
+    /// The FHIR type that is written.
+    pub const fn writes(self) -> Option<&'static str> {
+        match self {
+            Self::ConditionalCreate | Self::SearchBeforeCreate | Self::SearchByPatient | Self::CreateOnce => {
+                Some("Communication")
+            }
+            Self::DocumentReference => Some("DocumentReference"),
+            Self::Task => Some("Task"),
+            Self::Unsupported => None,
+        }
+    }
+
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ConditionalCreate => "Communication by conditional create",
+            Self::SearchBeforeCreate => "Communication, searched for before it is created",
+            Self::SearchByPatient => "Communication, created once and looked for at the patient after a lost answer",
+            Self::CreateOnce => "Communication, created once by our ledger",
+            Self::DocumentReference => "a DocumentReference at the end of each message",
+            Self::Task => "a completed Task at the end of each message",
+            Self::Unsupported => "not supported",
+        }
+    }
+}
+
+/// What keeps a create from being made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// The server itself, by `If-None-Exist`.
+    Condition,
+    /// A search by our identifier, before each create.
+    ByIdentifier,
+    /// A search of the patient's resources of the type, after a try whose answer was lost.
+    ByPatient,
+    /// Our ledger: a try whose answer was lost is never made again.
+    Ledger,
 }
 
 /// Where a choice comes from.
@@ -89,6 +149,9 @@ pub struct CapabilityPlan {
     pub fhir_version: Option<String>,
     pub types: BTreeMap<ResourceType, TypePlan>,
     pub write_back: Choice<WriteBack>,
+    pub guard: Guard,
+    /// A document is taken as XHTML only.
+    pub xhtml_only: bool,
     /// A Communication can be changed after it was created (PUT with `If-Match`).
     pub can_update: bool,
     /// Several reads may go in one request.
@@ -102,19 +165,26 @@ impl CapabilityPlan {
         let types = ResourceType::ALL.iter().map(|kind| {
             // One installation has them and the next has not: there the profile tells only how to ask.
             let unsure = OPTIONAL.contains(kind) && !capability.can(*kind, "search-type");
-            let profile = profile_ask(ehr.vendor, *kind).filter(|_| !unsure);
+            let profile = profile::ask(ehr.vendor, *kind).filter(|_| !unsure);
             let ask = choose(overrides.ask.get(kind).copied(), profile, || ask(capability, *kind));
-            let changes = choose(overrides.changes.get(kind).copied(), profile_changes(ehr.vendor, *kind), || {
+            let changes = choose(overrides.changes.get(kind).copied(), profile::changes(ehr.vendor, *kind), || {
                 changes(capability, *kind)
             });
             (*kind, TypePlan { ask, changes })
         });
+        let proven = overrides.communication_proven;
+        let write_back = choose(overrides.write_back, profile::write_back(ehr.vendor, proven, capability), || {
+            write_back(capability)
+        });
         Self {
             fhir_version: capability.fhir_version.clone(),
             types: types.collect(),
-            write_back: choose(overrides.write_back, profile_write_back(ehr.vendor), || write_back(capability)),
+            guard: guard(write_back.value, ehr.vendor, capability),
+            xhtml_only: ehr.vendor == Vendor::Oracle,
             can_update: !matches!(ehr.vendor, Vendor::Epic | Vendor::Oracle | Vendor::Athena)
+                && write_back.value.writes() == Some("Communication")
                 && capability.can(ResourceType::Communication, "update"),
+            write_back,
             batch: choose(overrides.batch, None, || {
                 let batches = capability.batches();
                 (batches, if batches { "it offers the batch interaction" } else { "it does not offer batch" })
@@ -142,62 +212,6 @@ fn choose<T>(
     Choice { value, source, why }
 }
 
-fn profile_ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static str)> {
-    use ResourceType as T;
-    match (vendor, kind) {
-        (Vendor::Epic, T::Patient | T::Location | T::Practitioner | T::Organization | T::RelatedPerson) => {
-            Some((Ask::ById, "Epic searches these by id or demographics only"))
-        }
-        (Vendor::Epic, T::Group) => None,
-        (Vendor::Epic, _) => Some((Ask::ByPatient, "Epic refuses a search without a patient (4111)")),
-        (Vendor::Oracle, T::Appointment) => {
-            Some((Ask::ByLocationDay, "Oracle searches appointments by location and date"))
-        }
-        (Vendor::Oracle, T::Patient | T::Location | T::Practitioner | T::Organization) => {
-            Some((Ask::ById, "Oracle has no search over all of these"))
-        }
-        (Vendor::Oracle, T::Condition | T::Encounter | T::Observation | T::Procedure | T::Immunization) => {
-            Some((Ask::ByPatient, "Oracle searches clinical data for one patient at a time"))
-        }
-        (Vendor::Oracle, T::Consent) => Some((Ask::ByPatient, "Oracle searches consents for one patient at a time")),
-        (Vendor::Athena, T::Appointment) => {
-            Some((Ask::ById, "athenahealth finds appointments by id only; changes come by subscription"))
-        }
-        (Vendor::Athena, T::Communication | T::Consent | T::Task | T::Flag) => {
-            Some((Ask::NotOffered, "athenahealth does not have this type"))
-        }
-        _ => None,
-    }
-}
-
-fn profile_changes(vendor: Vendor, kind: ResourceType) -> Option<(Changes, &'static str)> {
-    use ResourceType as T;
-    match (vendor, kind) {
-        (Vendor::Epic, _) => Some((Changes::Snapshot, "Epic does not offer _lastUpdated")),
-        (Vendor::Oracle, T::Condition | T::Encounter | T::ServiceRequest) => None,
-        (Vendor::Oracle, T::Observation | T::Procedure | T::Immunization) => {
-            Some((Changes::Snapshot, "Oracle's _lastUpdated leaves changes out here, or excludes a date window"))
-        }
-        (Vendor::Oracle, _) => Some((Changes::Snapshot, "Oracle does not offer _lastUpdated here")),
-        (Vendor::Athena, T::Appointment) => Some((Changes::Snapshot, "athenahealth searches appointments by id only")),
-        _ => None,
-    }
-}
-
-fn profile_write_back(vendor: Vendor) -> Option<(WriteBack, &'static str)> {
-    match vendor {
-        Vendor::Epic => Some((
-            WriteBack::CreateOnce,
-            "Epic has neither conditional create nor a search by identifier for Communication",
-        )),
-        Vendor::Oracle => {
-            Some((WriteBack::Unsupported, "Oracle's Communication is a message to staff, not a record of outreach"))
-        }
-        Vendor::Athena => Some((WriteBack::Unsupported, "athenahealth does not have Communication")),
-        Vendor::Generic | Vendor::Hapi => None,
-    }
-}
-
 fn ask(capability: &Capability, kind: ResourceType) -> (Ask, &'static str) {
     if capability.can(kind, "search-type") {
         (Ask::WholeType, "it offers search")
@@ -219,12 +233,43 @@ fn changes(capability: &Capability, kind: ResourceType) -> (Changes, &'static st
 fn write_back(capability: &Capability) -> (WriteBack, &'static str) {
     const KIND: ResourceType = ResourceType::Communication;
     if !capability.can(KIND, "create") {
-        (WriteBack::Unsupported, "it does not offer to create a Communication")
-    } else if capability.of(KIND).is_some_and(|communication| communication.conditional_create) {
+        return if capability.can_named("DocumentReference", "create") {
+            (WriteBack::DocumentReference, "it takes no Communication, but documents")
+        } else if capability.can_named("Task", "create") {
+            (WriteBack::Task, "it takes neither Communication nor documents, but tasks")
+        } else {
+            (WriteBack::Unsupported, "it does not offer to create a Communication, a document or a task")
+        };
+    }
+    if capability.of(KIND).is_some_and(|communication| communication.conditional_create) {
         (WriteBack::ConditionalCreate, "it offers conditional create")
     } else if capability.searches_by(KIND, "identifier") {
         (WriteBack::SearchBeforeCreate, "it has no conditional create, but a search by identifier")
+    } else if capability.searches_by(KIND, "patient") {
+        (WriteBack::SearchByPatient, "it has neither conditional create nor a search by identifier, but one by patient")
     } else {
-        (WriteBack::CreateOnce, "it has neither conditional create nor a search by identifier")
+        (WriteBack::CreateOnce, "it has neither conditional create nor a search that would find ours")
+    }
+}
+
+fn guard(write_back: WriteBack, vendor: Vendor, capability: &Capability) -> Guard {
+    let name = match write_back {
+        WriteBack::ConditionalCreate => return Guard::Condition,
+        WriteBack::SearchBeforeCreate => return Guard::ByIdentifier,
+        WriteBack::SearchByPatient => return Guard::ByPatient,
+        WriteBack::CreateOnce | WriteBack::Unsupported => return Guard::Ledger,
+        WriteBack::DocumentReference | WriteBack::Task => write_back.writes().unwrap_or_default(),
+    };
+    let searches_by = |parameter: &str| capability.searches_named(name, parameter);
+    // These list `identifier` and refuse a search without a patient all the same.
+    let by_patient_only = matches!(vendor, Vendor::Epic | Vendor::Oracle);
+    if capability.resources.get(name).is_some_and(|it| it.conditional_create) && !by_patient_only {
+        Guard::Condition
+    } else if searches_by("identifier") && !by_patient_only {
+        Guard::ByIdentifier
+    } else if searches_by("patient") {
+        Guard::ByPatient
+    } else {
+        Guard::Ledger
     }
 }

@@ -12,6 +12,7 @@ use crate::fhir::bundle::{BundleError, SearchPage};
 use crate::fhir::operation_outcome::OperationOutcome;
 
 use super::client::{Arrived, FHIR_JSON, FhirClient, Repeat, not_fhir, post, refused};
+use super::connection::EhrSettings;
 use super::error::{EhrError, NotFhir};
 use super::http::Reply;
 use super::retry::http_date;
@@ -19,7 +20,7 @@ use super::retry::http_date;
 /// A question to one type.
 #[derive(Debug, Clone)]
 pub struct Search {
-    resource_type: ResourceType,
+    type_name: &'static str,
     parameters: Vec<(String, String)>,
     by_post: bool,
     strict: bool,
@@ -27,7 +28,12 @@ pub struct Search {
 
 impl Search {
     pub fn new(resource_type: ResourceType) -> Self {
-        Self { resource_type, parameters: Vec::new(), by_post: false, strict: false }
+        Self::named(resource_type.as_str())
+    }
+
+    /// A question to a type that is written and never mirrored.
+    pub const fn named(type_name: &'static str) -> Self {
+        Self { type_name, parameters: Vec::new(), by_post: false, strict: false }
     }
 
     /// Adds one parameter; the value is percent-encoded on sending.
@@ -53,9 +59,11 @@ impl Search {
         self
     }
 
-    fn query(&self, page_size: Option<u32>) -> String {
+    fn query(&self, settings: &EhrSettings) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&self.parameters);
+        query.extend_pairs(&settings.search_parameters);
+        let page_size = settings.page_size;
         if let Some(size) = page_size.filter(|_| self.parameters.iter().all(|(name, _)| name != "_count")) {
             query.append_pair("_count", &size.to_string());
         }
@@ -63,8 +71,13 @@ impl Search {
     }
 
     /// The question as a URL relative to the base, for a batch.
-    pub(super) fn url(&self) -> String {
-        format!("{}?{}", self.resource_type, self.query(None))
+    pub(super) fn url(&self, settings: &EhrSettings) -> String {
+        let settings = EhrSettings {
+            page_size: None,
+            search_parameters: settings.search_parameters.clone(),
+            ..EhrSettings::default()
+        };
+        format!("{}?{}", self.type_name, self.query(&settings))
     }
 
     /// Parameters that the server's `self` link does not repeat: they were ignored, so the answer is wider than the
@@ -158,7 +171,7 @@ impl FhirClient {
     /// # Errors
     /// As [`Pages::next`], and `Incomplete`.
     pub async fn find_all(&self, search: Search) -> Result<Vec<Value>, EhrError> {
-        let place = super::error::Place::of(&reqwest::Method::GET, &self.url(search.resource_type.as_str()));
+        let place = super::error::Place::of(&reqwest::Method::GET, &self.url(search.type_name));
         let mut pages = self.search(search);
         let mut found = Vec::new();
         while let Some(page) = pages.next().await? {
@@ -206,12 +219,12 @@ impl Pages {
     }
 
     async fn first(&mut self) -> Result<(Reply, Url), EhrError> {
-        let query = self.search.query(self.client.connection().settings.page_size);
+        let query = self.search.query(&self.client.connection().settings);
         let mut headers = HeaderMap::new();
         if self.search.strict {
             headers.insert(HeaderName::from_static("prefer"), HeaderValue::from_static("handling=strict"));
         }
-        let type_name = self.search.resource_type.as_str();
+        let type_name = self.search.type_name;
         if self.search.by_post {
             let url = self.client.url(&format!("{type_name}/_search"));
             headers.insert(ACCEPT, HeaderValue::from_static(FHIR_JSON));
@@ -288,11 +301,12 @@ mod tests {
         let search = Search::new(ResourceType::Patient)
             .with_token("identifier", "http://h.example/mrn", "a|b,c$d\\e")
             .with("_lastUpdated", "ge2026-01-01T00:00:00+01:00");
-        let query = search.query(Some(50));
+        let fifty = EhrSettings { page_size: Some(50), ..EhrSettings::default() };
+        let query = search.query(&fifty);
         assert!(query.contains("a%5C%7Cb%5C%2Cc%5C%24d%5C%5Ce"), "{query}");
         assert!(query.contains("%2B01%3A00"), "a bare plus would arrive as a space: {query}");
         assert!(query.ends_with("&_count=50"));
-        assert_eq!(Search::new(ResourceType::Patient).with("_count", "1").query(Some(50)), "_count=1");
+        assert_eq!(Search::new(ResourceType::Patient).with("_count", "1").query(&fifty), "_count=1");
     }
 
     #[test]

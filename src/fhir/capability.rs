@@ -95,6 +95,16 @@ impl Capability {
         self.of(kind).is_some_and(|resource| resource.search_params.contains(parameter))
     }
 
+    /// As [`Capability::can`], for a type that Beckon never reads.
+    pub fn can_named(&self, kind: &str, interaction: &str) -> bool {
+        self.resources.get(kind).is_some_and(|resource| resource.interactions.contains(interaction))
+    }
+
+    /// As [`Capability::searches_by`], for a type that Beckon never reads.
+    pub fn searches_named(&self, kind: &str, parameter: &str) -> bool {
+        self.resources.get(kind).is_some_and(|resource| resource.search_params.contains(parameter))
+    }
+
     /// Whether several requests can go in one Bundle of type `batch`.
     pub fn batches(&self) -> bool {
         self.interactions.contains("batch")

@@ -1,5 +1,5 @@
-//! Tells the EHR what happened, as a FHIR Communication: created when a message is accepted, updated when more is known
-//! where the EHR takes updates, else written once at the end. Never twice.
+//! Tells the EHR what happened, as a FHIR Communication or as what this EHR takes instead: created when a message is
+//! accepted, updated when more is known where the EHR takes updates, else written once at the end. Never twice.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use crate::domain::{
 };
 use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
-use crate::ehr::plan::{CapabilityPlan, WriteBack as WriteBackPlan};
+use crate::ehr::plan::{CapabilityPlan, Guard};
 use crate::ehr::read::Read;
 use crate::ehr::search::Search;
 use crate::ehr::write::{IdentifierKey, Written, WrittenVersion};
 use crate::fhir::write::{
-    Category, CommunicationFacts, Course, NotDone, check_profile, communication, outreach_system,
+    Category, CommunicationFacts, Course, NotDone, as_document, as_task, check_profile, communication, outreach_system,
 };
 use crate::store::{Delivery, WriteBack, WriteBackResult, WriteBackSubject};
 
@@ -26,6 +26,28 @@ const NO_MORE_RECEIPTS_AFTER: TimeDelta = TimeDelta::hours(72);
 const RETRY_MINUTES: [i64; 5] = [1, 5, 15, 60, 360];
 /// Tries after which a person is called; the line goes on trying.
 const ALERT_AFTER: u32 = 5;
+
+/// How each of our notes begins.
+const NOTE: &str = "Attempt ";
+
+/// How a try to write ended, where it did not end well.
+enum Trouble {
+    /// Before anything was written, or as the answer to a write that did not happen.
+    Refused(EhrError),
+    /// Nobody knows whether it was written.
+    Unknown(EhrError),
+    /// A try before this one may have written it, and the EHR cannot be searched for it.
+    Doubtful,
+}
+
+impl From<EhrError> for Trouble {
+    fn from(error: EhrError) -> Self {
+        Self::Unknown(error)
+    }
+}
+
+const DOUBTFUL: &str = "it may have been written by a try whose answer was lost, and this EHR cannot be searched for it: \
+                        look at the patient's record there";
 
 /// What is to be written now.
 struct Document {
@@ -47,10 +69,15 @@ impl Outbox {
             let result = self.write_line(line).await?;
             let mut tx = self.store.write(&self.tenant).await?;
             tx.settle_write_back(line, self.holder, &result).await?;
-            let failed = result.error.is_some();
-            let kind = if failed { EventKind::WriteBackFailed } else { EventKind::WriteBackWritten };
-            let outcome = if failed { EventOutcome::Failed } else { EventOutcome::Done };
-            if failed || result.written_status.is_some() {
+            let unsupported = result.state == WriteBackState::Unsupported;
+            let failed = result.error.is_some() && !unsupported;
+            let kind = if failed || unsupported { EventKind::WriteBackFailed } else { EventKind::WriteBackWritten };
+            let outcome = match (failed, unsupported) {
+                (true, _) => EventOutcome::Failed,
+                (_, true) => EventOutcome::Refused,
+                _ => EventOutcome::Done,
+            };
+            if failed || unsupported || result.written_status.is_some() {
                 let event = tx
                     .event(Actor::system("outbox"), kind)
                     .about_patient(&line.ehr, &line.patient)
@@ -77,13 +104,7 @@ impl Outbox {
         };
         if line.written_status.as_deref() == Some(&document.status) {
             // Woken without news.
-            return Ok(WriteBackResult {
-                state: WriteBackState::Written,
-                remote: None,
-                written_status: None,
-                error: None,
-                next_at: document.next_at,
-            });
+            return Ok(without_news(WriteBackState::Written, document.next_at));
         }
         if let Err(issues) = check_profile(&document.resource) {
             let words: Vec<String> = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.reason)).collect();
@@ -97,31 +118,34 @@ impl Outbox {
             Ok(plan) => plan,
             Err(error) => return Ok(self.failed(line, &error.to_string(), true)),
         };
-        if plan.write_back.value == WriteBackPlan::Unsupported {
+        let Some(type_name) = plan.write_back.value.writes() else {
             return Ok(unsupported(plan.write_back.why));
+        };
+        if !plan.can_update && line.remote_id.is_some() {
+            // Written once: what came to be known later stands in our own ledger.
+            return Ok(without_news(WriteBackState::Written, None));
         }
         if !plan.can_update && !document.is_final {
-            // This EHR takes a Communication once: wait until it is the last word.
-            return Ok(WriteBackResult {
-                state: WriteBackState::Pending,
-                remote: None,
-                written_status: None,
-                error: None,
-                next_at: document.next_at,
-            });
+            // This EHR takes it once: wait until it is the last word.
+            return Ok(without_news(WriteBackState::Pending, document.next_at));
         }
-        Ok(match self.put(&client, &plan, line, &document).await {
+        Ok(match self.put(&client, &plan, type_name, line, &document).await? {
             Ok(version) => WriteBackResult {
                 state: WriteBackState::Written,
                 remote: version
                     .id
                     .or_else(|| line.remote_id.clone())
-                    .map(|id| ("Communication".to_owned(), id, version.etag)),
+                    .map(|id| (type_name.to_owned(), id, version.etag)),
                 written_status: Some(document.status),
+                refused: false,
                 error: None,
                 next_at: document.next_at,
             },
-            Err(error) => self.failed(line, &error.to_string(), may_pass(&error)),
+            Err(Trouble::Refused(error)) => {
+                WriteBackResult { refused: true, ..self.failed(line, &error.to_string(), may_pass(&error)) }
+            }
+            Err(Trouble::Unknown(error)) => self.failed(line, &error.to_string(), may_pass(&error)),
+            Err(Trouble::Doubtful) => self.failed(line, DOUBTFUL, false),
         })
     }
 
@@ -130,50 +154,89 @@ impl Outbox {
         &self,
         client: &FhirClient,
         plan: &CapabilityPlan,
+        type_name: &'static str,
         line: &WriteBack,
         document: &Document,
-    ) -> Result<WrittenVersion, EhrError> {
+    ) -> Result<Result<WrittenVersion, Trouble>, OutboxError> {
         let system = outreach_system(&self.settings.server.public_url);
         let value = line.subject.outreach_id();
-        let identifier = IdentifierKey { system: &system, value: &value };
-        let known = match &line.remote_id {
-            Some(id) => Some(id.clone()),
-            None if plan.write_back.value == WriteBackPlan::SearchBeforeCreate => {
-                let search = Search::new(ResourceType::Communication).with_token("identifier", &system, &value);
-                client.find(search).await?.first().and_then(|found| found["id"].as_str().map(str::to_owned))
+        // Noted before a create was sent, and its end never was.
+        let in_doubt = line.remote_type.is_some() && line.remote_id.is_none();
+        let known = match (&line.remote_id, plan.guard) {
+            (Some(id), _) => Ok(Some(id.clone())),
+            (None, Guard::ByIdentifier) => {
+                let search = Search::named(type_name).with_token("identifier", &system, &value);
+                client.find(search).await.map(|found| found.first().and_then(id_of))
             }
-            None => None,
+            (None, Guard::ByPatient) if in_doubt => {
+                let search = Search::named(type_name).with("patient", line.patient.as_str());
+                client.find_all(search).await.map(|found| found.iter().find(|it| is_ours(it, &value)).and_then(id_of))
+            }
+            (None, Guard::Ledger) if in_doubt => return Ok(Err(Trouble::Doubtful)),
+            (None, _) => Ok(None),
         };
-        if let Some(id) = known {
-            return self.update(client, &id, document).await;
+        match known {
+            Ok(Some(id)) if plan.can_update => {
+                return Ok(self.update(client, line, &id, document).await.map_err(Trouble::from));
+            }
+            Ok(Some(id)) => return Ok(Ok(WrittenVersion { id: Some(id), ..WrittenVersion::default() })),
+            Ok(None) => {}
+            Err(error) => return Ok(Err(error.into())),
         }
-        let condition = (plan.write_back.value == WriteBackPlan::ConditionalCreate).then_some(identifier);
-        match client.create(&document.resource, condition).await? {
-            Written::Done(version) => Ok(version),
+        if matches!(plan.guard, Guard::ByPatient | Guard::Ledger) {
+            let mut tx = self.store.write(&self.tenant).await?;
+            tx.intend_write_back(line, self.holder, type_name).await?;
+            tx.commit().await?;
+        }
+        let resource = match type_name {
+            "DocumentReference" => as_document(&document.resource, plan.xhtml_only),
+            "Task" => as_task(&document.resource),
+            _ => document.resource.clone(),
+        };
+        let identifier = IdentifierKey { system: &system, value: &value };
+        let condition = (plan.guard == Guard::Condition).then_some(identifier);
+        Ok(match client.create(&resource, condition).await {
+            Ok(Written::Done(version)) => Ok(version),
             // Created by a try whose answer was lost: it may say an older state.
-            Written::Existed(version) => match &version.id {
-                Some(id) => self.update(client, id, document).await,
-                None => Ok(version),
+            Ok(Written::Existed(version)) => match &version.id {
+                Some(id) if plan.can_update => self.update(client, line, id, document).await.map_err(Trouble::from),
+                _ => Ok(version),
             },
-            // A conditional create may be repeated; the ledger keeps the line due.
-            Written::Unknown(error) => Err(error),
-        }
+            // What may be repeated is; the ledger keeps the line due.
+            Ok(Written::Unknown(error)) => Err(Trouble::Unknown(error)),
+            Err(error) => Err(Trouble::Refused(error)),
+        })
     }
 
-    /// Replaces what we wrote before, keeping what the EHR added, unless it changed meanwhile.
-    async fn update(&self, client: &FhirClient, id: &str, document: &Document) -> Result<WrittenVersion, EhrError> {
+    /// Replaces what we wrote before, keeping what the EHR added, unless it changed meanwhile. Where somebody else gave it
+    /// another status, that is the last word.
+    async fn update(
+        &self,
+        client: &FhirClient,
+        line: &WriteBack,
+        id: &str,
+        document: &Document,
+    ) -> Result<WrittenVersion, EhrError> {
         let key = ResourceKey::new(ResourceType::Communication, id);
         let Read::Found(found) = client.read(&key, None).await? else {
             // Somebody at the hospital removed it: that is their word, and it is not written again.
             return Ok(WrittenVersion { id: Some(id.to_owned()), ..WrittenVersion::default() });
         };
+        let edited = line.etag.is_some() && found.etag.is_some() && line.etag != found.etag;
+        if edited && found.resource["status"] != "in-progress" {
+            return Ok(WrittenVersion { id: Some(id.to_owned()), etag: found.etag, ..WrittenVersion::default() });
+        }
         let mut resource = found.resource;
+        let notes = notes(&resource, &document.resource);
         if let (Some(target), Some(source)) = (resource.as_object_mut(), document.resource.as_object()) {
-            for name in ["status", "statusReason", "sent", "received", "note"] {
+            for name in ["status", "statusReason", "sent", "received"] {
                 match source.get(name) {
                     Some(value) => target.insert(name.to_owned(), value.clone()),
                     None => target.shift_remove(name),
                 };
+            }
+            if !notes.is_empty() {
+                target.insert("note".to_owned(), Value::Array(notes));
             }
         }
         match client.update(&resource, found.etag.as_deref().unwrap_or("W/\"1\"")).await? {
@@ -188,6 +251,7 @@ impl Outbox {
             state: if again { WriteBackState::Pending } else { WriteBackState::Failed },
             remote: None,
             written_status: None,
+            refused: false,
             error: Some(error.to_owned()),
             next_at: again.then(|| self.now() + TimeDelta::minutes(RETRY_MINUTES[index])),
         }
@@ -220,7 +284,9 @@ impl Outbox {
                     about: Vec::new(),
                     organization: None,
                     course: Course::FromPerson {
-                        in_response_to: outbound.and_then(|it| it.remote_id),
+                        in_response_to: outbound
+                            .filter(|it| it.remote_type.as_deref() == Some("Communication"))
+                            .and_then(|it| it.remote_id),
                         received: reply.received_at,
                     },
                     text: reply.text,
@@ -314,7 +380,7 @@ fn not_done(delivery: &Delivery) -> Option<NotDone> {
 fn note(attempt: &Attempt) -> (DateTime<Utc>, String) {
     let code = attempt.code.as_ref().map_or_else(String::new, |code| format!(", code {code}"));
     let at = attempt.settled_at.unwrap_or(attempt.opened_at);
-    (at, format!("Attempt {} by {}: {}{code}", attempt.number, attempt.provider, attempt.state.as_str()))
+    (at, format!("{NOTE}{} by {}: {}{code}", attempt.number, attempt.provider, attempt.state.as_str()))
 }
 
 const fn channel_words(channel: Channel) -> &'static str {
@@ -332,7 +398,31 @@ fn unsupported(why: &str) -> WriteBackResult {
         state: WriteBackState::Unsupported,
         remote: None,
         written_status: None,
+        refused: false,
         error: Some(why.to_owned()),
         next_at: None,
     }
+}
+
+/// The line was looked at, and nothing was written.
+const fn without_news(state: WriteBackState, next_at: Option<DateTime<Utc>>) -> WriteBackResult {
+    WriteBackResult { state, remote: None, written_status: None, refused: false, error: None, next_at }
+}
+
+fn id_of(resource: &Value) -> Option<String> {
+    resource["id"].as_str().map(str::to_owned)
+}
+
+/// Whether a resource carries our identifier, wherever the EHR put it.
+fn is_ours(resource: &Value, outreach_id: &str) -> bool {
+    resource.to_string().contains(outreach_id)
+}
+
+/// Our notes as they are now, after those that somebody else wrote.
+fn notes(there: &Value, ours: &Value) -> Vec<Value> {
+    let list = |resource: &Value| resource["note"].as_array().cloned().unwrap_or_default();
+    let mut notes = list(there);
+    notes.retain(|note| !note["text"].as_str().is_some_and(|text| text.starts_with(NOTE)));
+    notes.extend(list(ours));
+    notes
 }

@@ -9,16 +9,18 @@ use crate::store::StoreError;
 
 use super::page::Run;
 use super::report::TypeReport;
+use super::unlisted::Window;
 
 /// Resources asked for between two writes.
 const CHUNK: u64 = 200;
 
 impl Run<'_> {
-    /// Reads every resource of a type that this run has not seen. Answers the first read that failed: then some are
+    /// Reads every resource of a type that this run has not seen; with `starting` only those that begin inside it. Answers the first read that failed: then some are
     /// still open, and stay as they are.
     pub async fn confirm_unseen(
         &self,
         kind: ResourceType,
+        starting: Option<Window>,
         report: &mut TypeReport,
     ) -> Result<Option<EhrError>, StoreError> {
         let connection = self.client.connection();
@@ -26,7 +28,7 @@ impl Run<'_> {
         let mut failed = None;
         loop {
             let view = self.store.view(&connection.tenant);
-            let keys = view.mirror_not_seen_in(&connection.id, kind, self.id, &after, CHUNK).await?;
+            let keys = view.mirror_not_seen_in(&connection.id, kind, self.id, starting, &after, CHUNK).await?;
             let Some(last) = keys.last() else { return Ok(failed) };
             after.clone_from(&last.id);
             let (mut gone, mut found) = (Vec::new(), Vec::new());

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use crate::domain::{Issue, PatientId, ResourceKey, ResourceType};
+use crate::domain::{Issue, ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::{Ask, Changes, PlanSource};
 use crate::ehr::search::{Page, Search};
@@ -23,7 +23,7 @@ const RESTARTS: u32 = 2;
 const DISTRUSTED: &str = "distrusted";
 
 /// Why a type could not be read to its end.
-enum Stop {
+pub(super) enum Stop {
     Ehr(EhrError),
     Store(StoreError),
 }
@@ -42,14 +42,14 @@ impl From<StoreError> for Stop {
 
 /// What a search brought besides resources.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// The server's clock when the first page was made: what changed later is in the next increment.
     server_now: Option<DateTime<Utc>>,
     newest: Option<DateTime<Utc>>,
     /// The server gave what it was not asked for.
     ignored_window: bool,
     /// The server says itself that this is not all of it.
-    incomplete: Option<String>,
+    pub incomplete: Option<String>,
 }
 
 /// "No results" (Epic): says nothing that an empty page does not say.
@@ -68,11 +68,8 @@ impl Run<'_> {
         let result = match ask {
             Ask::WholeType => self.whole_type(kind, mark, asked, &mut report).await,
             Ask::ByPatient => self.by_patient(kind, mark, asked, &mut report).await,
-            Ask::ById => self.by_id(kind, mark, &mut report).await,
-            Ask::ByLocationDay => {
-                report.error = Some("searching by location and day is not offered yet; override the plan".to_owned());
-                Ok(())
-            }
+            Ask::ById => self.by_id(kind, mark, asked, &mut report).await,
+            Ask::ByLocationDay => self.by_location(kind, mark, asked, &mut report).await,
             Ask::NotOffered => {
                 report.error = Some("the server does not offer this type".to_owned());
                 Ok(())
@@ -96,17 +93,11 @@ impl Run<'_> {
         let from = self.window(kind, mark);
         report.how = if from.is_some() { "increment" } else { "everything" };
         self.began(kind, report);
-        let mut restarts = 0;
-        let seen = loop {
-            let mut search = Search::new(kind);
-            if let Some(from) = from {
-                search = search.with("_lastUpdated", format!("ge{}", from.format("%Y-%m-%dT%H:%M:%SZ")));
-            }
-            match self.pages(kind, search, from, asked, report).await {
-                Err(Stop::Ehr(EhrError::PagingExpired { .. })) if restarts < RESTARTS => restarts += 1,
-                other => break other?,
-            }
-        };
+        let mut search = Search::new(kind);
+        if let Some(from) = from {
+            search = search.with("_lastUpdated", format!("ge{}", instant(from)));
+        }
+        let seen = self.all_pages(kind, &search, from, asked, report).await?;
         if let Some(words) = seen.incomplete {
             report.error = Some(words);
             return Ok(());
@@ -115,7 +106,7 @@ impl Run<'_> {
             report.note = Some("the server ignores _lastUpdated; from now on everything is listed".to_owned());
         }
         let full = from.is_none();
-        let open = if full { self.confirm_unseen(kind, report).await? } else { None };
+        let open = if full { self.confirm_unseen(kind, None, report).await? } else { None };
         if let Some(error) = &open {
             report.note = Some(format!("what was not listed could not all be looked up: {error}"));
         }
@@ -141,6 +132,24 @@ impl Run<'_> {
             .map(|since| (since - self.options.overlap).trunc_subsecs(0))
     }
 
+    /// All pages of a search, from the start again where the server forgot them.
+    pub(super) async fn all_pages(
+        &self,
+        kind: ResourceType,
+        search: &Search,
+        from: Option<DateTime<Utc>>,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<Seen, Stop> {
+        let mut restarts = 0;
+        loop {
+            match self.pages(kind, search.clone(), from, asked, report).await {
+                Err(Stop::Ehr(EhrError::PagingExpired { .. })) if restarts < RESTARTS => restarts += 1,
+                other => return other,
+            }
+        }
+    }
+
     async fn pages(
         &self,
         kind: ResourceType,
@@ -164,56 +173,14 @@ impl Run<'_> {
         Ok(seen)
     }
 
-    /// Patient by patient, for servers that search no other way.
-    async fn by_patient(
-        &self,
-        kind: ResourceType,
-        mark: Option<&Watermark>,
-        asked: &mut HashSet<ResourceKey>,
-        report: &mut TypeReport,
-    ) -> Result<(), Stop> {
-        report.how = "patient by patient";
-        self.began(kind, report);
-        let connection = self.client.connection();
-        let mut after = String::new();
-        let mut failed: Option<EhrError> = None;
-        loop {
-            let view = self.store.view(&connection.tenant);
-            let patients: Vec<PatientId> = view.active_patients(&connection.id, &after, 500).await?;
-            let Some(last) = patients.last() else { break };
-            last.as_str().clone_into(&mut after);
-            for patient in &patients {
-                let search = Search::new(kind).with("patient", patient.as_str());
-                match self.pages(kind, search, None, asked, report).await {
-                    Ok(seen) => report.error = report.error.take().or(seen.incomplete),
-                    // One record that is protected or too large does not cost the others theirs.
-                    Err(Stop::Ehr(error)) if !matches!(error, EhrError::Token(_)) => failed = failed.or(Some(error)),
-                    Err(stop) => return Err(stop),
-                }
-            }
-        }
-        let open = self.confirm_unseen(kind, report).await?;
-        if let Some(error) = failed.or(open) {
-            return Err(error.into());
-        }
-        if report.error.is_some() {
-            return Ok(());
-        }
-        Ok(self.move_mark(kind, mark, "patient by patient", None, true).await?)
-    }
-
-    /// No search at all: what is known is read again.
-    async fn by_id(&self, kind: ResourceType, mark: Option<&Watermark>, report: &mut TypeReport) -> Result<(), Stop> {
-        report.how = "by id";
-        self.began(kind, report);
-        if let Some(error) = self.confirm_unseen(kind, report).await? {
-            return Err(error.into());
-        }
-        Ok(self.move_mark(kind, mark, "by id", None, true).await?)
+    /// Whether everything is to be read again: as asked for, or because the last time was so long ago.
+    pub(super) fn full_is_due(&self, mark: Option<&Watermark>, every: TimeDelta) -> bool {
+        let last = mark.and_then(|mark| mark.full_completed_at);
+        self.options.mode == Mode::Full || last.is_none_or(|at| at + every <= self.store.clock().now())
     }
 
     /// Only now, with the last page stored.
-    async fn move_mark(
+    pub(super) async fn move_mark(
         &self,
         kind: ResourceType,
         mark: Option<&Watermark>,
@@ -235,7 +202,7 @@ impl Run<'_> {
         tx.commit().await
     }
 
-    fn began(&self, kind: ResourceType, report: &TypeReport) {
+    pub(super) fn began(&self, kind: ResourceType, report: &TypeReport) {
         (self.progress)(&Progress::Began { kind, how: report.how });
     }
 }
@@ -259,6 +226,11 @@ impl Seen {
         }
         self.ignored_window |= from.is_some() && page.ignored.iter().any(|name| name == "_lastUpdated");
     }
+}
+
+/// An instant as a search spells it: to the second, in UTC.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// An entry of a page that holds no resource at all.

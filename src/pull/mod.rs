@@ -12,10 +12,13 @@ mod page;
 mod planning;
 mod referred;
 mod report;
+mod roster;
 mod run;
+mod unlisted;
 
 pub use options::{Mode, PullOptions};
 pub use page::Destination;
 pub use planning::{PlanCounts, Preview, plan_due, preview};
 pub use report::{Progress, RunReport, RunState, TypeReport};
+pub use roster::{ROSTER_TYPES, RosterError, import as import_roster, read_list};
 pub use run::{PullError, run};

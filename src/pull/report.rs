@@ -9,7 +9,8 @@ use super::planning::PlanCounts;
 /// What became of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TypeReport {
-    /// How it was read: `increment`, `everything`, `patient by patient`, `by id`, or `not asked for`.
+    /// How it was read: `increment`, `everything`, `patient by patient`, `by location and day`, `by id`, `members`, or
+    /// `not asked for`.
     pub how: &'static str,
     pub pages: u32,
     pub read: usize,

@@ -103,6 +103,9 @@ async fn pull_and_plan(
     let run = Run { id: report.id, store, client, options, plan, progress };
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
+    if let Some(members) = run.read_groups().await? {
+        report.types.push((ResourceType::Group, members));
+    }
     for kind in wanted(store, client).await? {
         let searched = run.plan.of(kind).is_some_and(|of_type| !matches!(of_type.ask.value, Ask::ById));
         let needed: &[Access] = if searched { &[Access::Read, Access::Search] } else { &[Access::Read] };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::advance::{Advanced, advance};
@@ -70,7 +70,9 @@ impl Hospital {
         for resource in generator.sites() {
             store(&archive, resource);
         }
+        let mut registered = Vec::new();
         for chart in generator.charts(options.patients) {
+            registered.push(json!({"entity": {"reference": format!("Patient/{}", chart.patient)}}));
             events.extend(chart.events);
             awkward.extend(chart.awkward);
             for resource in chart.resources {
@@ -78,9 +80,15 @@ impl Hospital {
             }
         }
 
+        if let Some(id) = options.personality.registry {
+            let group = json!({"resourceType": "Group", "id": id, "type": "person", "actual": true, "active": true,
+                "name": "Patients to remind", "quantity": registered.len(), "member": registered});
+            store(&archive, group);
+        }
+
         let origin = format!("http://{http}");
         let token_url = format!("{origin}/oauth2/token");
-        let authority = Authority::new(
+        let mut authority = Authority::new(
             token_url,
             options.token_life,
             clock.clone(),
@@ -88,6 +96,8 @@ impl Hospital {
             client.clone(),
             faults.clone(),
         );
+        authority.jwks_by_address = options.personality.jwks_by_address;
+        authority.lists_algorithms = options.personality.lists_algorithms;
         let ehr = Ehr {
             base: format!("{origin}/fhir"),
             personality: options.personality.clone(),

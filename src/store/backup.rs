@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message, mirror,
-    opt_out, patient, pull_run, quarantine, receipt, release_count, reminder, reply, rule_live, rule_version,
+    opt_out, patient, pull_run, quarantine, receipt, release_count, reminder, reply, roster, rule_live, rule_version,
     send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
@@ -46,6 +46,7 @@ macro_rules! for_each_table {
             data_key,
             ehr,
             ehr_key,
+            roster,
             watermark,
             pull_run,
             mirror,

@@ -88,6 +88,18 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Replaces what a connection's settings say.
+    pub async fn set_ehr_settings(&mut self, id: &EhrId, settings: &Value) -> Result<(), StoreError> {
+        ehr::Entity::update_many()
+            .col_expr(ehr::Column::Settings, Expr::value(settings.to_string()))
+            .col_expr(ehr::Column::UpdatedAt, Expr::value(self.now()))
+            .filter(ehr::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(ehr::Column::Id.eq(id.as_str()))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     pub async fn set_granted_scopes(&mut self, id: &EhrId, granted: &str) -> Result<(), StoreError> {
         ehr::Entity::update_many()
             .col_expr(ehr::Column::GrantedScopes, Expr::value(granted))

@@ -245,16 +245,22 @@ impl View<'_> {
         Ok(self.mirror_rows(ehr, row.into_iter().collect()).await?.pop())
     }
 
-    /// Resources that a full run did not see: candidates for deletion, to be confirmed by a read. `after` pages.
+    /// Resources that a full run did not see: candidates for deletion, to be confirmed by a read. With `starting` only
+    /// those that begin inside it (Appointment). `after` pages.
     pub async fn mirror_not_seen_in(
         &self,
         ehr: &EhrId,
         kind: ResourceType,
         run: RunId,
+        starting: Option<(DateTime<Utc>, DateTime<Utc>)>,
         after: &str,
         limit: u64,
     ) -> Result<Vec<ResourceKey>, StoreError> {
-        let ids: Vec<String> = mirror::Entity::find()
+        let mut unseen = mirror::Entity::find();
+        if let Some((from, to)) = starting {
+            unseen = unseen.filter(mirror::Column::StartsAt.gte(from)).filter(mirror::Column::StartsAt.lt(to));
+        }
+        let ids: Vec<String> = unseen
             .select_only()
             .column(mirror::Column::Id)
             .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))

@@ -56,6 +56,8 @@ pub struct WriteBackResult {
     /// Type, id and ETag at the EHR.
     pub remote: Option<(String, String, Option<String>)>,
     pub written_status: Option<String>,
+    /// The server said no: what [`Tx::intend_write_back`] noted did not happen.
+    pub refused: bool,
     pub error: Option<String>,
     /// When to try again, or to write the next state.
     pub next_at: Option<DateTime<Utc>>,
@@ -131,6 +133,24 @@ impl Tx<'_> {
         rows.into_iter().map(write_back_of).collect()
     }
 
+    /// Notes that a create of this type is about to be sent. A line with a type and no id may have been created by a try
+    /// that nobody knows the end of.
+    pub async fn intend_write_back(
+        &mut self,
+        line: &WriteBack,
+        holder: Uuid,
+        type_name: &str,
+    ) -> Result<(), StoreError> {
+        write_back::Entity::update_many()
+            .col_expr(write_back::Column::RemoteType, Expr::value(type_name))
+            .filter(write_back::Column::Id.eq(line.id))
+            .filter(write_back::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(write_back::Column::LeasedBy.eq(holder))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     /// Ends a line's turn. If the message moved on while it was being written, the line was woken and stays due.
     pub async fn settle_write_back(
         &mut self,
@@ -148,12 +168,16 @@ impl Tx<'_> {
         let Some(row) = row else { return Ok(()) };
         let woken = row.next_at.filter(|next| Some(*next) != row.leased_until);
         let tries = row.tries;
+        let (row_type, row_remote) = (row.remote_type.clone(), row.remote_id.clone());
         let mut model: write_back::ActiveModel = row.into();
         model.state = Set(result.state.as_str().to_owned());
         if let Some((kind, id, etag)) = &result.remote {
             model.remote_type = Set(Some(kind.clone()));
             model.remote_id = Set(Some(id.clone()));
             model.etag = Set(etag.clone());
+        }
+        if result.refused && result.remote.is_none() {
+            model.remote_type = Set(row_remote.and(row_type));
         }
         if result.written_status.is_some() {
             model.written_status = Set(result.written_status.clone());

@@ -21,6 +21,7 @@ mod house;
 mod outbox;
 mod papers;
 mod peers;
+mod personalities;
 mod pull;
 mod rules;
 mod sandbox;

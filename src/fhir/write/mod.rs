@@ -2,6 +2,8 @@
 
 mod communication;
 mod profile;
+mod record;
 
 pub use communication::{Category, CommunicationFacts, Course, NotDone, communication, outreach_system};
 pub use profile::check_profile;
+pub use record::{as_document, as_task};

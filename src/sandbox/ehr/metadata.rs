@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::personality::TYPES;
+use super::personality::{Searchable, TYPES};
 use super::search::{Kind, names_for};
 use super::server::Ehr;
 
@@ -16,21 +16,25 @@ pub fn statement(ehr: &Ehr) -> Value {
     let personality = &ehr.personality;
     let resources: Vec<Value> = TYPES
         .iter()
-        .map(|name| {
-            let offered = names_for(name).into_iter().filter(|(param, _)| personality.last_updated || *param != "_lastUpdated");
+        .filter_map(|name| {
+            let offer = personality.offers(name)?;
+            let searchable = !matches!(offer.search, Searchable::Never);
+            let offered = names_for(name).into_iter().filter(|(param, _)| {
+                let known = offer.params.is_none_or(|known| known.contains(param) || *param == "_lastUpdated");
+                searchable && known && (offer.last_updated || *param != "_lastUpdated")
+            });
             let params: Vec<Value> = offered.clone().map(|(param, kind)| json!({"name": param, "type": kind_code(kind)})).collect();
             let includes: Vec<String> =
                 offered.filter(|(_, kind)| *kind == Kind::Reference).map(|(param, _)| format!("{name}:{param}")).collect();
-            let mut interactions = vec!["read", "vread", "search-type", "create", "delete"];
-            if personality.update {
-                interactions.push("update");
-            }
+            let mut interactions = vec!["read", "vread"];
+            let more = [("search-type", searchable), ("create", offer.create), ("update", offer.update), ("delete", offer.update)];
+            interactions.extend(more.iter().filter(|(_, is_offered)| *is_offered).map(|(code, _)| *code));
             let interactions: Vec<Value> = interactions.into_iter().map(|code| json!({"code": code})).collect();
-            json!({
+            Some(json!({
                 "type": name, "interaction": interactions, "versioning": "versioned-update", "readHistory": true,
-                "updateCreate": personality.update, "conditionalCreate": personality.conditional_create, "conditionalRead": "not-match",
+                "updateCreate": offer.update, "conditionalCreate": personality.conditional_create, "conditionalRead": "not-match",
                 "conditionalUpdate": false, "searchInclude": includes, "searchParam": params
-            })
+            }))
         })
         .collect();
     json!({
@@ -45,7 +49,7 @@ pub fn statement(ehr: &Ehr) -> Value {
                 "extension": [{"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
                                "extension": [{"url": "token", "valueUri": ehr.authority.token_url}]}]
             },
-            "interaction": [{"code": "batch"}],
+            "interaction": if personality.batch { json!([{"code": "batch"}]) } else { json!([]) },
             "resource": resources
         }]
     })

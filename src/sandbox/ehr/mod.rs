@@ -6,9 +6,11 @@ mod metadata;
 mod outcome;
 mod personality;
 mod reading;
+mod refusals;
 mod search;
 mod server;
 mod smart;
+mod vendors;
 mod writing;
 
 pub use archive::{Archive, Found};

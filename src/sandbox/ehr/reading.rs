@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::archive::{Found, Version};
 use super::outcome::{outcome, refuse};
+use super::personality::{Dialect, Searchable};
+use super::refusals;
 use super::search::{self, Kept, Match, references_of};
 use super::server::Ehr;
 use super::smart::Grant;
@@ -55,28 +57,47 @@ pub fn search(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply 
     if let Err(reply) = Ehr::require(grant, kind, 's') {
         return reply;
     }
+    let Some(offer) = ehr.personality.offers(kind).filter(|it| !matches!(it.search, Searchable::Never)) else {
+        return refuse(405, "not-supported", &format!("a search of {kind} is not offered"));
+    };
     let mut fields = pairs(request.query.as_bytes());
     if request.method == "POST" {
         if !request.is_form() {
             return refuse(415, "invalid", "_search takes a form");
         }
+        if ehr.personality.dialect == Dialect::Epic {
+            // Since 2026 the query of a POST is not read.
+            fields.clear();
+        }
         fields.extend(request.form());
     }
+    let (fields, practice) = match refusals::practice(ehr, fields) {
+        Ok(fields) => fields,
+        Err(reply) => return reply,
+    };
     let deaf =
         ehr.faults.strike(&request.method, &request.path, |kind| matches!(kind, FaultKind::IgnoreParameter { .. }));
     let known = |name: &str| {
         !matches!(&deaf, Some(FaultKind::IgnoreParameter { name: ignored }) if ignored == name)
-            && (ehr.personality.last_updated || name != "_lastUpdated")
+            && (offer.last_updated || name != "_lastUpdated")
+            && offer.params.is_none_or(|known| known.contains(&name) || name == "_lastUpdated")
     };
-    let query = match search::parse(kind, fields, known) {
+    let mut query = match search::parse(kind, fields, known) {
         Ok(query) => query,
         Err(text) => return refuse(400, "invalid", &text),
     };
     if !query.ignored.is_empty() && request.header("prefer").is_some_and(|prefer| prefer.contains("handling=strict")) {
         return refuse(400, "not-supported", &format!("unknown search parameters: {}", query.ignored.join(", ")));
     }
+    query.understood.extend(practice);
+    if let Some(reply) = refusals::of_question(ehr, request, offer, &query) {
+        return reply;
+    }
     let versions = ehr.archive.filter(kind, |resource| query.matches(resource, &ehr.base));
     let mut matches: Vec<Match> = versions.into_iter().map(|version| Match { version }).collect();
+    if let Some(reply) = refusals::of_answer(ehr, kind, matches.len()) {
+        return reply;
+    }
     query.order(&mut matches);
     let mut self_query = url::form_urlencoded::Serializer::new(String::new());
     self_query.extend_pairs(&query.understood);
@@ -93,12 +114,8 @@ pub fn search(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply 
     let kept = Kept::new(kind.to_owned(), ids, count, query.includes, self_link);
     let token = ehr.entropy.token();
     let mut bundle = page(ehr, request, &kept, &token, 0, grant);
-    if !query.ignored.is_empty() {
-        let text = format!("these parameters were ignored: {}", query.ignored.join(", "));
-        push(
-            &mut bundle,
-            json!({"resource": outcome("warning", "not-supported", &text), "search": {"mode": "outcome"}}),
-        );
+    for remark in refusals::remarks(ehr, &query.ignored, matches.len()) {
+        push(&mut bundle, remark);
     }
     ehr.pages.keep(token, kept, ehr.clock.now(), Duration::minutes(ehr.personality.paging_minutes));
     Reply::fhir(200, &bundle)
@@ -117,7 +134,7 @@ fn push(bundle: &mut Value, entry: Value) {
 
 /// `GET {base}?_getpages=token-offset`.
 pub fn next_page(ehr: &Ehr, request: &Request, grant: &Grant) -> Reply {
-    let expired = || refuse(410, "not-found", "this search has expired: start it again");
+    let expired = || refusals::expired(ehr);
     let fields = pairs(request.query.as_bytes());
     let Some((_, continuation)) = fields.iter().find(|(name, _)| name == "_getpages") else {
         return refuse(400, "invalid", "search across types is not offered");

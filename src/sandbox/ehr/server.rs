@@ -10,7 +10,7 @@ use crate::sandbox::http::{Reply, Request};
 
 use super::archive::Archive;
 use super::outcome::refuse;
-use super::personality::{Personality, TYPES};
+use super::personality::Personality;
 use super::search::Pages;
 use super::smart::{Authority, Grant};
 use super::{batch, metadata, reading, writing};
@@ -75,13 +75,13 @@ impl Ehr {
     pub fn act(&self, request: &Request, path: &str, grant: &Grant) -> Reply {
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if let Some(kind) = segments.first()
-            && !TYPES.contains(kind)
+            && self.personality.offers(kind).is_none()
         {
             return refuse(404, "not-supported", &format!("unknown resource type '{kind}'"));
         }
         match (request.method.as_str(), segments.as_slice()) {
             ("GET" | "HEAD", []) => reading::next_page(self, request, grant),
-            ("POST", []) => batch::run(self, request, grant),
+            ("POST", []) if self.personality.batch => batch::run(self, request, grant),
             ("GET" | "HEAD", [kind]) => reading::search(self, request, kind, grant),
             ("POST", [kind, "_search"]) => reading::search(self, request, kind, grant),
             ("POST", [kind]) => writing::create(self, request, kind, grant),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::archive::{Conditional, Version};
 use super::outcome::refuse;
 use super::reading::{missing, versioned};
+use super::refusals;
 use super::search;
 use super::server::Ehr;
 use super::smart::Grant;
@@ -33,6 +34,9 @@ fn created(ehr: &Ehr, kind: &str, version: &Version) -> Reply {
 }
 
 pub fn create(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply {
+    if !ehr.personality.offers(kind).is_some_and(|offer| offer.create) {
+        return refuse(405, "not-supported", &format!("a {kind} cannot be created"));
+    }
     if let Err(reply) = Ehr::require(grant, kind, 'c') {
         return reply;
     }
@@ -40,6 +44,9 @@ pub fn create(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply 
         Ok(resource) => resource,
         Err(reply) => return reply,
     };
+    if let Some(reply) = refusals::of_create(ehr, kind, &resource) {
+        return reply;
+    }
     let Some(condition) = request.header("if-none-exist").filter(|_| ehr.personality.conditional_create) else {
         return created(ehr, kind, &ehr.archive.create(kind, resource));
     };
@@ -60,7 +67,7 @@ pub fn create(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply 
 }
 
 pub fn update(ehr: &Ehr, request: &Request, kind: &str, id: &str, grant: &Grant) -> Reply {
-    if !ehr.personality.update {
+    if !ehr.personality.offers(kind).is_some_and(|offer| offer.update) {
         return refuse(405, "not-supported", "update is not offered");
     }
     if let Err(reply) = Ehr::require(grant, kind, 'u') {

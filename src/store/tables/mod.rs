@@ -14,7 +14,7 @@ mod tenants;
 
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
-pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, watermark};
+pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use history::event;
 pub(in crate::store) use messages::{attempt, message, write_back};
 pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine};

@@ -67,6 +67,7 @@ pub const fn what(kind: EventKind) -> &'static str {
     match kind {
         EventKind::EhrAdded => "EHR connection added",
         EventKind::EhrMoved => "An EHR connection was given another address",
+        EventKind::EhrChanged => "An EHR connection's settings or roster were changed",
         EventKind::EhrKeyCreated => "Key for the EHR made",
         EventKind::EhrKeyRetired => "Key for the EHR retired",
         EventKind::TokenGranted => "The EHR granted access",

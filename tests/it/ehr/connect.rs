@@ -156,7 +156,11 @@ fn the_plan_follows_override_then_vendor_then_metadata() {
     ehr.vendor = Vendor::Epic;
     let plan = CapabilityPlan::derive(&ehr, &plain);
     assert_eq!(of(&plan, ResourceType::Appointment), (Ask::ByPatient, Changes::Snapshot));
-    assert_eq!((plan.write_back.value, plan.write_back.source), (WriteBack::CreateOnce, PlanSource::VendorProfile));
+    // Its Communication is off until it was proven, and it takes no documents here.
+    assert_eq!((plan.write_back.value, plan.write_back.source), (WriteBack::Unsupported, PlanSource::VendorProfile));
+    ehr.settings.plan.communication_proven = true;
+    assert_eq!(CapabilityPlan::derive(&ehr, &plain).write_back.value, WriteBack::SearchByPatient);
+    ehr.settings.plan.communication_proven = false;
     // Not every installation has it.
     assert_eq!(of(&plan, ResourceType::Consent).0, Ask::NotOffered);
     let with_consents = capability(json!({"type": "Consent", "interaction": [{"code": "search-type"}]}));
@@ -189,6 +193,12 @@ fn write_back_is_chosen_from_what_the_server_offers() {
             WriteBack::Unsupported,
         ),
         (json!({"type": "Basic"}), WriteBack::Unsupported),
+        (
+            json!({"type": "Communication", "interaction": [{"code": "create"}], "searchParam": [{"name": "patient"}]}),
+            WriteBack::SearchByPatient,
+        ),
+        (json!({"type": "DocumentReference", "interaction": [{"code": "create"}]}), WriteBack::DocumentReference),
+        (json!({"type": "Task", "interaction": [{"code": "create"}]}), WriteBack::Task),
     ] {
         assert_eq!(CapabilityPlan::derive(&ehr, &capability(communication)).write_back.value, expected);
     }

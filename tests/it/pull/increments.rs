@@ -178,8 +178,9 @@ async fn servers_that_search_by_patient_or_not_at_all_are_read_too() {
     assert!(b.mirrored(ResourceType::Condition, "c1").await);
     assert!(b.searches("Patient").is_empty() && b.searches("Condition")[0].contains("patient=ada"));
     b.hospital.delete("Patient", "ada");
+    b.t.clock.advance(TimeDelta::hours(12));
     let report = b.sync().await;
-    assert_eq!(of(&report, ResourceType::Patient).gone, 1);
+    assert_eq!(of(&report, ResourceType::Patient).gone, 1, "twice a day everything known is read again");
     assert_eq!(b.open_reminders("ada").await, 0, "nobody is reminded whose record is gone");
 }
 

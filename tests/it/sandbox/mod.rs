@@ -5,6 +5,7 @@ mod ehr;
 mod faults;
 mod generator;
 mod mailbox;
+mod personalities;
 mod phone;
 mod reading;
 pub mod support;

@@ -99,11 +99,8 @@ impl House {
         let mut ehr = connection(&hospital.fhir_base());
         (setup.connection)(&mut ehr);
         connect::add(&t.store, &ehr, Actor::Cli("root".to_owned())).await.unwrap();
-        hospital.register_client(
-            CLIENT,
-            JwksSource::Url(format!("{url}/ehr/{}/jwks.json", ehr.id)),
-            EhrConnection::DEFAULT_SCOPES,
-        );
+        let scopes = format!("{} {}", EhrConnection::DEFAULT_SCOPES, ehr.scopes);
+        hospital.register_client(CLIENT, JwksSource::Url(format!("{url}/ehr/{}/jwks.json", ehr.id)), &scopes);
         let gateway = gateway_without_waits(t.store.clone(), &t.tenant, &settings).await;
         let mut tx = t.store.write(&t.tenant).await.unwrap();
         tx.set_send_mode(setup.mode, &Actor::Cli("root".to_owned())).await.unwrap();

@@ -8,4 +8,4 @@ mod query;
 
 pub use pages::{Kept, Match, Pages};
 pub use params::{Kind, names_for, references_of};
-pub use query::parse;
+pub use query::{Query, parse};

@@ -41,6 +41,10 @@ pub struct Authority {
     pub entropy: Arc<dyn Entropy>,
     pub http: reqwest::Client,
     pub faults: Arc<Faults>,
+    /// Keys are taken by address only.
+    pub jwks_by_address: bool,
+    /// Discovery lists algorithms and resource scopes.
+    pub lists_algorithms: bool,
     state: Mutex<State>,
 }
 
@@ -73,7 +77,9 @@ impl Authority {
         http: reqwest::Client,
         faults: Arc<Faults>,
     ) -> Self {
-        Self { token_url, token_life, clock, entropy, http, faults, state: Mutex::default() }
+        let (jwks_by_address, lists_algorithms) = (false, true);
+        let state = Mutex::default();
+        Self { token_url, token_life, clock, entropy, http, faults, jwks_by_address, lists_algorithms, state }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -99,7 +105,7 @@ impl Authority {
 
     /// `.well-known/smart-configuration`.
     pub fn configuration(&self) -> Value {
-        json!({
+        let mut configuration = json!({
             "token_endpoint": self.token_url,
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
@@ -107,7 +113,14 @@ impl Authority {
             "scopes_supported": ["system/*.rs", "system/Communication.cru"],
             "code_challenge_methods_supported": ["S256"],
             "capabilities": ["client-confidential-asymmetric", "permission-v1", "permission-v2"]
-        })
+        });
+        if !self.lists_algorithms {
+            configuration["scopes_supported"] = json!(["openid", "fhirUser", "launch", "profile"]);
+            if let Some(fields) = configuration.as_object_mut() {
+                fields.shift_remove("token_endpoint_auth_signing_alg_values_supported");
+            }
+        }
+        configuration
     }
 
     /// `POST` to the token endpoint.
@@ -180,6 +193,7 @@ impl Authority {
         }
         let jwks_url = match &client.jwks {
             JwksSource::Url(url) => Some(url.as_str()),
+            JwksSource::Inline(_) if self.jwks_by_address => return Err("keys are taken by address only".to_owned()),
             JwksSource::Inline(_) => None,
         };
         let now = self.clock.now();

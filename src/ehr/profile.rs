@@ -1,0 +1,87 @@
+//! What is known of each vendor, where its CapabilityStatement tells too much, too little, or nothing (vendors'
+//! documentation and live CapabilityStatements, 2026).
+
+use crate::domain::ResourceType;
+use crate::fhir::capability::Capability;
+
+use super::connection::Vendor;
+use super::plan::{Ask, Changes, WriteBack};
+
+/// By what a type is asked for.
+pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static str)> {
+    use ResourceType as T;
+    match (vendor, kind) {
+        (Vendor::Epic, T::Patient | T::Location | T::Practitioner | T::Organization | T::RelatedPerson) => {
+            Some((Ask::ById, "Epic searches these by id or demographics only"))
+        }
+        (Vendor::Epic, T::Group) => None,
+        (Vendor::Epic, _) => Some((Ask::ByPatient, "Epic refuses a search without a patient (4111)")),
+        (Vendor::Oracle, T::Appointment) => Some((
+            Ask::ByLocationDay,
+            "Oracle searches appointments by location and date, so that a clinic's day is one question",
+        )),
+        (Vendor::Oracle, T::Patient | T::Location | T::Practitioner | T::Organization) => {
+            Some((Ask::ById, "Oracle has no search over all of these"))
+        }
+        (Vendor::Oracle, T::Group | T::Communication) => None,
+        (Vendor::Oracle, _) => Some((Ask::ByPatient, "Oracle searches these for one patient at a time")),
+        (Vendor::Athena, T::Appointment) => {
+            Some((Ask::ById, "athenahealth finds appointments by id only, so the roster must name them"))
+        }
+        (Vendor::Athena, T::Communication | T::Consent | T::Task | T::Flag) => {
+            Some((Ask::NotOffered, "athenahealth does not have this type"))
+        }
+        _ => None,
+    }
+}
+
+/// How changes are noticed.
+pub(super) fn changes(vendor: Vendor, kind: ResourceType) -> Option<(Changes, &'static str)> {
+    use ResourceType as T;
+    match (vendor, kind) {
+        (Vendor::Epic, _) => Some((Changes::Snapshot, "Epic does not offer _lastUpdated")),
+        (Vendor::Oracle, T::Condition | T::Encounter | T::ServiceRequest) => None,
+        (Vendor::Oracle, T::Observation | T::Procedure | T::Immunization) => {
+            Some((Changes::Snapshot, "Oracle's _lastUpdated leaves changes out here, or excludes a date window"))
+        }
+        (Vendor::Oracle, _) => Some((Changes::Snapshot, "Oracle does not offer _lastUpdated here")),
+        (Vendor::Athena, T::Appointment) => Some((Changes::Snapshot, "athenahealth searches appointments by id only")),
+        _ => None,
+    }
+}
+
+/// Where what happened is written.
+pub(super) fn write_back(
+    vendor: Vendor,
+    communication_proven: bool,
+    capability: &Capability,
+) -> Option<(WriteBack, &'static str)> {
+    let documents = capability.can_named("DocumentReference", "create");
+    match vendor {
+        Vendor::Epic if communication_proven => Some((
+            WriteBack::SearchByPatient,
+            "Epic took a Communication in the test of this connection; it has no conditional create and no search by \
+             identifier",
+        )),
+        Vendor::Epic if documents => Some((
+            WriteBack::DocumentReference,
+            "what Epic asks of a Communication differs between hospitals, so it is off until `beckon ehr test \
+             --prove-write` has created one",
+        )),
+        Vendor::Epic => Some((
+            WriteBack::Unsupported,
+            "Epic's Communication is off until `beckon ehr test --prove-write` has created one, and no document can be \
+             created here",
+        )),
+        Vendor::Oracle if documents => Some((
+            WriteBack::DocumentReference,
+            "Oracle's Communication is a message to staff, not a record of outreach; a document is taken",
+        )),
+        Vendor::Oracle => Some((
+            WriteBack::Unsupported,
+            "Oracle's Communication is a message to staff, not a record of outreach, and no document can be created here",
+        )),
+        Vendor::Athena => Some((WriteBack::Unsupported, "athenahealth does not have Communication")),
+        Vendor::Generic | Vendor::Hapi => None,
+    }
+}
