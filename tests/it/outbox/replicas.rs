@@ -77,9 +77,9 @@ async fn what_a_dead_replica_was_deciding_is_decided_by_another() {
     each_house(async |house| {
         house.ada_is_due_in_an_hour().await;
         house.later(TimeDelta::hours(1));
-        // It takes the reminder and dies while the EHR is slow.
-        house.hospital.inject(Fault::new(FaultKind::Held).on("/fhir").always());
         let dying = house.second().await;
+        // It takes the reminder and dies while the EHR is slow.
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/fhir").method("POST").always());
         let before = house.asked("POST", "/fhir");
         let work = tokio::spawn(async move { dying.outbox.turn().await });
         while house.asked("POST", "/fhir") == before {

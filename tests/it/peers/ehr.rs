@@ -192,7 +192,8 @@ async fn a_server_that_is_down_when_reminders_fall_due_delays_them_and_loses_non
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scope_that_was_not_granted_is_named_and_the_rest_goes_on() {
     let mut house = House::open(TestStore::sqlite().await, &setup()).await;
-    let granted = "system/Appointment.rs system/Communication.crus system/Location.rs system/Patient.rs";
+    let granted =
+        "system/Appointment.rs system/Communication.crus system/Consent.rs system/Location.rs system/Patient.rs";
     let Some(server) = beside(&mut house, granted).await else { return };
     admit(&house, &server).await;
     let (_, words) = beckon(&house, &setup(), &["ehr", "test", EHR]).await;
