@@ -1,4 +1,5 @@
-//! What happens by the clock: pull each EHR at its interval, and plan patients whose time has come. Over all replicas
+//! What happens by the clock: pull each EHR at its interval, plan patients whose time has come, and reconcile each day
+//! once it is over. Over all replicas
 //! one leads at a time; the lead is a row in the database with an end.
 
 use std::sync::Arc;
@@ -79,6 +80,9 @@ impl Scheduler {
             let client = self.clients.get(ehr).await?;
             let pulled = pull::run(&self.store, &client, &options, &|_| {});
             Box::pin(self.keeping_lead(&role, pulled)).await?;
+            // On what was just pulled; an EHR that does not answer is in the report, and asked again after a later pull.
+            let reconciled = pull::reconcile_when_due(&self.store, &client, &options);
+            Box::pin(self.keeping_lead(&role, reconciled)).await?;
         } else {
             // Time alone can make a plan due: a birthday, a repetition, a rule that went live.
             pull::plan_due(&self.store, &self.tenant, ehr, &options, &|_| {}).await?;

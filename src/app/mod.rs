@@ -133,9 +133,16 @@ impl Gateway {
                 (None, None) => return Err(AppError::NoSuchRule(id.clone())),
             }
         }
+        let changed: Vec<RuleId> = standing
+            .iter()
+            .filter(|it| !live.contains(it))
+            .chain(live.iter().filter(|it| !standing.contains(it)))
+            .map(|(rule, _)| rule.clone())
+            .collect();
         if tx.set_live_rules(&live, &by).await? {
-            let now = tx.now();
-            tx.replan_everyone(now).await?;
+            let kinds = tx.view().live_rules().await?;
+            let kinds = kinds.iter().filter(|rule| changed.contains(&rule.id)).map(|rule| rule.resource).collect();
+            tx.open_cohort(&kinds, &changed, "the settings changed which rules are live").await?;
         }
         tx.commit().await?;
         Ok(())

@@ -14,6 +14,7 @@ mod history;
 mod open;
 mod optout;
 mod output;
+mod reconcile;
 mod rules;
 mod sending;
 mod serve;
@@ -89,6 +90,8 @@ enum Command {
     Rules(rules::Command),
     /// Why a patient was, or was not, reminded.
     Why(why::Args),
+    /// Is everything that was due on a day accounted for?
+    Reconcile(reconcile::Args),
     /// Search the history.
     #[command(subcommand)]
     History(history::Command),
@@ -151,6 +154,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Sync(args) => Box::pin(sync::run(&at, args)).await,
         Command::Rules(command) => rules::run(&at, command),
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
+        Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
         Command::History(command) => Box::pin(history::run(&at, command)).await,
         Command::Enrol(args) => Box::pin(enrol::run(&at, args)).await,
         Command::Optout(command) => Box::pin(optout::run(&at, command)).await,

@@ -38,10 +38,12 @@ pub enum AlertKind {
     ScopesMissing,
     OutcomeUnknown,
     ReplyNeedsPerson,
+    /// Something due is not accounted for, or stuck.
+    Unaccounted,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -55,6 +57,7 @@ impl AlertKind {
         Self::ScopesMissing,
         Self::OutcomeUnknown,
         Self::ReplyNeedsPerson,
+        Self::Unaccounted,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +75,7 @@ impl AlertKind {
             Self::ScopesMissing => "scopes_missing",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ReplyNeedsPerson => "reply_needs_person",
+            Self::Unaccounted => "unaccounted",
         }
     }
 

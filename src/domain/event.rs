@@ -211,5 +211,6 @@ event_kinds! {
     BackupTaken => "backup.taken",
     Restored => "backup.restored",
     Reconciled => "backup.reconciled",
+    DayReconciled => "day.reconciled",
     KeyRotated => "key.rotated",
 }

@@ -4,12 +4,14 @@
 //! how anything is shown.
 
 mod alarms;
+mod cohorts;
 mod gone;
 mod intake;
 mod listing;
 mod options;
 mod page;
 mod planning;
+mod reconcile;
 mod referred;
 mod report;
 mod roster;
@@ -19,6 +21,7 @@ mod unlisted;
 pub use options::{Mode, PullOptions};
 pub use page::Destination;
 pub use planning::{PlanCounts, Preview, plan_due, preview};
+pub use reconcile::{AtEhr, DayReport, Missing, Outcome, Recomputed, reconcile_day, reconcile_when_due};
 pub use report::{Progress, RunReport, RunState, TypeReport};
 pub use roster::{ROSTER_TYPES, RosterError, import as import_roster, read_list};
 pub use run::{PullError, run};

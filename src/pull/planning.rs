@@ -14,6 +14,7 @@ use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
 use crate::store::{MirrorRow, Store, StoreError, Tx};
 
+use super::cohorts;
 use super::options::PullOptions;
 use super::run::PullError;
 
@@ -30,14 +31,14 @@ pub struct PlanCounts {
 }
 
 /// What is the same for all patients of one EHR.
-struct Ground {
+pub(super) struct Ground {
     ehr: EhrId,
-    rules: Vec<CompiledRule>,
+    pub(super) rules: Vec<CompiledRule>,
     live: BTreeSet<RuleId>,
     facilities: Facilities,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
     /// Types that any of the rules looks at.
-    kinds: Vec<ResourceType>,
+    pub(super) kinds: Vec<ResourceType>,
 }
 
 /// Plans every patient of an EHR whose plan is due now. May be cut off anywhere: what is done is done, and the rest is
@@ -52,12 +53,17 @@ pub async fn plan_due(
     options: &PullOptions,
     progress: &(dyn Fn(PlanCounts) + Send + Sync),
 ) -> Result<PlanCounts, PullError> {
+    cohorts::step(store, tenant, ehr).await?;
     let ground = ground(store, tenant, ehr, options).await?;
     let mut counts = PlanCounts::default();
     loop {
         let mut tx = store.write(tenant).await?;
         let due = tx.patients_to_plan(ehr, CHUNK).await?;
         if due.is_empty() {
+            drop(tx);
+            if cohorts::step(store, tenant, ehr).await? {
+                continue;
+            }
             return Ok(counts);
         }
         plan_chunk(&mut tx, &ground, &due, &mut counts).await?;
@@ -66,7 +72,12 @@ pub async fn plan_due(
     }
 }
 
-async fn ground(store: &Store, tenant: &TenantId, ehr: &EhrId, options: &PullOptions) -> Result<Ground, PullError> {
+pub(super) async fn ground(
+    store: &Store,
+    tenant: &TenantId,
+    ehr: &EhrId,
+    options: &PullOptions,
+) -> Result<Ground, PullError> {
     let view = store.view(tenant);
     let mut compiled = Vec::new();
     for rule in view.live_rules().await? {
@@ -139,7 +150,7 @@ async fn plan_chunk(
     Ok(())
 }
 
-fn facts_of<'r>(
+pub(super) fn facts_of<'r>(
     patient: &PatientId,
     rows: &'r [MirrorRow],
     now: DateTime<Utc>,
@@ -149,7 +160,7 @@ fn facts_of<'r>(
     Some((read::patient(&row.body, now).value?, &row.body))
 }
 
-fn plan_one(
+pub(super) fn plan_one(
     ground: &Ground,
     patient: &Patient,
     patient_value: &serde_json::Value,

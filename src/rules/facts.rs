@@ -63,6 +63,16 @@ pub struct Facilities {
 }
 
 impl Facilities {
+    /// Every clock that hangs on a wall here; that of Greenwich where none is known, so that what rests on time is looked
+    /// at once a day all the same.
+    pub fn zones(&self) -> Vec<Tz> {
+        let mut zones: Vec<Tz> =
+            self.by_location.values().map(|it| it.zone).chain([self.default.zone]).flatten().collect();
+        zones.sort_by_key(|zone| zone.name());
+        zones.dedup();
+        if zones.is_empty() { vec![Tz::UTC] } else { zones }
+    }
+
     /// The facility of an appointment: its first known Location, with what that lacks filled in from the default.
     pub fn of(&self, appointment: Option<&Appointment>) -> Facility {
         let located = appointment.and_then(|it| it.locations().find_map(|id| self.by_location.get(id)));

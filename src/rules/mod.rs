@@ -33,6 +33,7 @@ pub use facts::{
 };
 pub use folder::{load_files, load_folder, starter_rules};
 pub use hours::next_opening;
+pub use moment::start_of_day;
 pub use plan::{Changes, Ended, NotApplicable, Plan, Update, plan, reconcile, retire};
 pub use problem::{RuleProblem, Severity};
 pub use segments::{Encoding, Segments, sms_segments};

@@ -48,7 +48,7 @@ pub(super) fn on_wall(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
 }
 
 /// The first instant of a day.
-pub(super) fn start_of_day(day: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+pub fn start_of_day(day: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     on_wall(day.and_time(NaiveTime::MIN), zone)
 }
 

@@ -23,9 +23,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message, mirror,
-    opt_out, patient, pull_run, quarantine, receipt, release_count, reminder, reply, roster, rule_live, rule_version,
-    send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
+    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message,
+    mirror, opt_out, patient, pull_run, quarantine, receipt, reconciliation, release_count, reminder, reply, roster,
+    rule_live, rule_version, send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -68,6 +68,8 @@ macro_rules! for_each_table {
             halt,
             release_count,
             alert,
+            reconciliation,
+            cohort,
             event,
             staff
         )

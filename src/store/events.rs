@@ -111,6 +111,11 @@ impl View<'_> {
             query = query.filter(event::Column::Id.lt(before.0));
         }
         let rows = query.order_by_desc(event::Column::Id).limit(filter.limit.max(1)).all(&self.conn).await?;
+        self.events_of(rows).await
+    }
+
+    /// Opens rows of the history.
+    pub(super) async fn events_of(&self, rows: Vec<event::Model>) -> Result<Vec<Event>, StoreError> {
         let keys = self.load_keys(rows.iter().map(|row| row.detail.as_slice())).await?;
         rows.into_iter().map(|row| self.event_of(row, &keys)).collect()
     }

@@ -5,8 +5,8 @@ use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
-    demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending, switches,
-    today, worklist,
+    accounts, demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending,
+    switches, today, worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;
@@ -53,6 +53,8 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/worklist", SignedIn, worklist::worklist),
         Declared::post("/worklist/{id}/acknowledge", OPERATORS, worklist::acknowledge),
         Declared::get("/quarantine", SignedIn, quarantine::quarantine),
+        Declared::get("/accounts", SignedIn, accounts::accounts),
+        Declared::get("/accounts/{ehr}/{day}", CARE, accounts::day),
         Declared::get("/sending", ADMIN, sending::sending),
         Declared::post("/sending/mode", ADMIN, sending::set_mode),
         Declared::post("/sending/halt", ADMIN, sending::halt),

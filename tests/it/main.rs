@@ -23,6 +23,7 @@ mod papers;
 mod peers;
 mod personalities;
 mod pull;
+mod reconcile;
 mod rules;
 mod sandbox;
 mod store;

@@ -38,6 +38,8 @@ fn expected() -> Vec<(&'static str, &'static str, Access)> {
         ("GET", "/worklist", Access::SignedIn),
         ("POST", "/worklist/{id}/acknowledge", Access::Roles(&[ADMIN, CLINICIAN])),
         ("GET", "/quarantine", Access::SignedIn),
+        ("GET", "/accounts", Access::SignedIn),
+        ("GET", "/accounts/{ehr}/{day}", Access::Roles(&[CLINICIAN, COMPLIANCE])),
         ("GET", "/sending", Access::Roles(&[ADMIN])),
         ("POST", "/sending/mode", Access::Roles(&[ADMIN])),
         ("POST", "/sending/halt", Access::Roles(&[ADMIN])),
@@ -72,6 +74,7 @@ fn example(path: &str) -> String {
         ("{rule}", "appointment-reminder"),
         ("{provider}", "twilio"),
         ("{secret}", "none"),
+        ("{day}", "2026-03-02"),
     ] {
         example = example.replace(name, value);
     }

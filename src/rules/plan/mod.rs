@@ -107,10 +107,12 @@ impl<'p, 'a> RulePlan<'p, 'a> {
             self.end(|_| reason);
             return;
         }
-        if self.rule.conditions().selects_by_clock()
-            && let Some(midnight) = self.facts.facilities.default.zone.and_then(|zone| next_midnight(self.now, zone))
-        {
-            self.replan(midnight);
+        if self.rule.conditions().selects_by_clock() {
+            for zone in self.facts.facilities.zones() {
+                if let Some(midnight) = next_midnight(self.now, zone) {
+                    self.replan(midnight);
+                }
+            }
         }
         let mut meant: Vec<Meant<'p, 'a>> = resources.into_iter().filter_map(|resource| self.meant(resource)).collect();
         meant.sort_by(|a, b| (a.anchor, &a.resource.version.key).cmp(&(b.anchor, &b.resource.version.key)));

@@ -36,6 +36,13 @@ impl RulePlan<'_, '_> {
         }
         // After a late booking or a long silence only the latest of what is overdue still makes sense.
         let latest_overdue = live.iter().filter(|it| it.due_at <= self.now).map(|it| it.due_at).max();
+        // An overdue step that still waits gives way when the next one falls due: nobody is told twice at once.
+        if let (Some(_), Some(next)) =
+            (latest_overdue, live.iter().map(|it| it.due_at).filter(|at| *at > self.now).min())
+            && live.iter().any(|it| it.due_at <= self.now && it.expires_at > next)
+        {
+            self.replan(next);
+        }
         for it in live {
             if it.due_at <= self.now && Some(it.due_at) != latest_overdue {
                 self.not_applicable(key, Some(&it.step.id), Reason::Superseded, None);

@@ -110,6 +110,7 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::BackupTaken => "Backup taken",
         EventKind::Restored => "Restored from a backup",
         EventKind::Reconciled => "Reconciled after a restore",
+        EventKind::DayReconciled => "A day was reconciled",
         EventKind::KeyRotated => "Key rotated",
     }
 }

@@ -1,5 +1,6 @@
 //! The pages, one file each: read, put into words, draw. What a page changes, it changes through the store.
 
+pub mod accounts;
 pub mod demo;
 mod event_words;
 mod find;

@@ -96,6 +96,7 @@ const fn title(kind: AlertKind) -> &'static str {
         AlertKind::WriteBackStuck => "The EHR does not take what happened",
         AlertKind::ProviderDown => "A provider does not work",
         AlertKind::OutcomeUnknown => "It is not known whether messages arrived",
+        AlertKind::Unaccounted => "Something that was due is not accounted for, or is stuck",
         AlertKind::ReplyNeedsPerson => "A patient wrote something a person should read",
         AlertKind::CheckpointMissing => "The history has no recent checkpoint",
         AlertKind::QuarantineSpike => "Many resources cannot be used",

@@ -11,11 +11,12 @@ use beckon::domain::{Actor, EhrId, MessageState, PatientId, Reason, Reminder, Re
 use beckon::ehr::connect;
 use beckon::ehr::connection::EhrConnection;
 use beckon::outbox::Turn;
-use beckon::pull::{self, Mode, PullOptions, RunReport};
+use beckon::pull::{self, DayReport, Mode, PullOptions, RunReport};
 use beckon::sandbox::{Hospital, HospitalOptions, JwksSource, Mail, Text};
 use beckon::store::{Delivery, HaltScope, MessageFilter, SendMode, View};
 use beckon::web;
 use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use super::{ROOT_KEY, TestStore, each_database, gateway_without_waits, open_store};
@@ -175,6 +176,27 @@ impl House {
         let client = self.gateway.clients.get(&self.ehr).await.unwrap();
         let options = PullOptions::new(&self.settings, mode, "test");
         pull::run(&self.t.store, &client, &options, &|_| {}).await.unwrap()
+    }
+
+    /// Reconciles a day as the command does.
+    pub async fn reconcile(&self, day: &str) -> DayReport {
+        let client = self.gateway.clients.get(&self.ehr).await.unwrap();
+        let options = PullOptions::new(&self.settings, Mode::Increment, "test");
+        pull::reconcile_day(&self.t.store, &client, &options, day.parse().unwrap(), &operator()).await.unwrap()
+    }
+
+    /// The daily job, as the scheduler looks at it.
+    pub async fn reconcile_when_due(&self) -> Option<DayReport> {
+        let client = self.gateway.clients.get(&self.ehr).await.unwrap();
+        let options = PullOptions::new(&self.settings, Mode::Increment, "test");
+        pull::reconcile_when_due(&self.t.store, &client, &options).await.unwrap()
+    }
+
+    /// Somebody at the database, behind the gateway's back.
+    pub async fn sql(&self, statement: &str) {
+        let db = sea_orm::Database::connect(&self.t.url).await.unwrap();
+        db.execute_unprepared(statement).await.unwrap();
+        db.close().await.unwrap();
     }
 
     pub async fn turn(&self) -> Turn {
