@@ -35,6 +35,25 @@ pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static s
     }
 }
 
+/// What a search of one patient must name besides the patient, and with which values (R4 observation-category).
+pub(super) const fn split(vendor: Vendor, kind: ResourceType) -> Option<(&'static str, &'static [&'static str])> {
+    const CATEGORIES: &[&str] = &[
+        "laboratory",
+        "vital-signs",
+        "social-history",
+        "survey",
+        "exam",
+        "imaging",
+        "procedure",
+        "therapy",
+        "activity",
+    ];
+    match (vendor, kind) {
+        (Vendor::Epic, ResourceType::Observation) => Some(("category", CATEGORIES)),
+        _ => None,
+    }
+}
+
 /// How changes are noticed.
 pub(super) fn changes(vendor: Vendor, kind: ResourceType) -> Option<(Changes, &'static str)> {
     use ResourceType as T;

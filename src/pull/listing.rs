@@ -116,6 +116,9 @@ impl Run<'_> {
             _ if full => "everything",
             _ => "increment",
         };
+        if full && report.error.is_none() {
+            self.let_out_unseen(kind).await?;
+        }
         let since = seen.server_now.or(seen.newest).or_else(|| mark?.since);
         Ok(self.move_mark(kind, mark, mode, since, full && open.is_none()).await?)
     }
@@ -159,13 +162,20 @@ impl Run<'_> {
         report: &mut TypeReport,
     ) -> Result<Seen, Stop> {
         let size = self.client.connection().settings.page_size.unwrap_or(self.options.page_size);
-        let mut pages = self.client.search(search.with("_count", size.to_string()));
+        let mut search = search.with("_count", size.to_string());
+        if kind == ResourceType::Appointment {
+            for (_, include) in &self.includes {
+                search = search.with("_include", *include);
+            }
+        }
+        let mut pages = self.client.search(search);
         let mut seen = Seen::default();
         while let Some(page) = pages.next().await? {
             seen.note(&page, from, report);
             for issue in &page.issues {
                 self.set_aside(no_resource(kind, issue), report).await?;
             }
+            self.keep_includes(page.includes).await?;
             let missing = self.destination().page(kind, &page.matches, asked, report).await?;
             self.fetch_referred(missing, report).await?;
             (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
@@ -240,5 +250,6 @@ fn no_resource(kind: ResourceType, issue: &Issue) -> Unusable {
         resource_id: "(none)".to_owned(),
         path: issue.path.clone(),
         reason: issue.reason.clone(),
+        hides_from: Vec::new(),
     }
 }

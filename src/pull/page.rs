@@ -1,12 +1,14 @@
 //! Storing one page: mirror, patients, quarantine and history in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, Reason, ResourceKey, ResourceType, RunId, TenantId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
+use crate::fhir::reference;
 use crate::store::{Store, StoreError, Tx, Unusable};
 
 use super::intake::Intake;
@@ -16,10 +18,15 @@ use super::report::{Progress, TypeReport};
 /// Everything that the parts of one run share.
 pub(super) struct Run<'a> {
     pub id: RunId,
+    pub begun: DateTime<Utc>,
     pub store: &'a Store,
     pub client: &'a FhirClient,
     pub options: &'a PullOptions,
     pub plan: CapabilityPlan,
+    /// Types that a rule reads and that are found only where another resource names them.
+    pub follow: Vec<ResourceType>,
+    /// What comes along with Appointments.
+    pub includes: Vec<(ResourceType, &'static str)>,
     pub progress: &'a (dyn Fn(&Progress) + Send + Sync),
 }
 
@@ -28,6 +35,8 @@ pub(super) struct Run<'a> {
 pub(super) struct Named {
     pub patients: Vec<PatientId>,
     pub locations: Vec<String>,
+    /// Staff and organizations, where they are to be followed.
+    pub others: BTreeSet<ResourceKey>,
 }
 
 /// Where the pages of one run are stored, wherever they come from.
@@ -39,6 +48,8 @@ pub struct Destination<'a> {
     pub run: RunId,
     /// Region in which telephone numbers without a country code are read.
     pub region: &'a str,
+    /// Types that are looked up where a resource names them.
+    pub follow: &'a [ResourceType],
 }
 
 impl Destination<'_> {
@@ -70,7 +81,12 @@ impl Destination<'_> {
         let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
         let intake = Intake::of(resources, kind, now);
-        let named = Named { patients: intake.subjects(), locations: intake.locations };
+        let mut named = Named { patients: intake.subjects(), locations: intake.locations, others: BTreeSet::new() };
+        if !self.follow.is_empty() {
+            for row in &intake.rows {
+                named_in(&row.body, self.follow, &mut named.others);
+            }
+        }
         let well: Vec<String> = intake
             .rows
             .iter()
@@ -97,6 +113,8 @@ impl Destination<'_> {
         let well: Vec<&str> = well.iter().map(String::as_str).collect();
         tx.resolve_quarantine(ehr, kind.as_str(), &well).await?;
         let new = tx.quarantine(ehr, &intake.unusable).await?;
+        let hidden: Vec<PatientId> = new.iter().flat_map(|it| it.hides_from.iter().cloned()).collect();
+        tx.replan_patients(ehr, &hidden, now).await?;
         let events = new.iter().map(|it| {
             let event = tx.event(Actor::system("pull"), EventKind::ResourceQuarantined).about_ehr(ehr);
             event.with_detail(detail(it))
@@ -145,7 +163,21 @@ impl Run<'_> {
             ehr: &connection.id,
             run: self.id,
             region: &self.options.region,
+            follow: &self.follow,
         }
+    }
+
+    /// Stores what came along with a page, so that it need not be read one by one. It may be left out, and it is not
+    /// counted as what the search brought.
+    pub(super) async fn keep_includes(&self, includes: Vec<Value>) -> Result<(), StoreError> {
+        for (kind, _) in &self.includes {
+            let of_kind: Vec<Value> =
+                includes.iter().filter(|it| it["resourceType"] == kind.as_str()).cloned().collect();
+            if !of_kind.is_empty() {
+                self.destination().keep(*kind, &of_kind, &mut TypeReport::default()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts one resource that could not be read at all into quarantine.
@@ -160,6 +192,18 @@ impl Run<'_> {
         tx.commit().await?;
         report.quarantined += 1;
         Ok(())
+    }
+}
+
+/// The resources of these types that a resource refers to, wherever in it.
+fn named_in(value: &Value, follow: &[ResourceType], found: &mut BTreeSet<ResourceKey>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| named_in(item, follow, found)),
+        Value::Object(fields) => {
+            found.extend(reference::key(value).filter(|key| follow.contains(&key.resource_type)));
+            fields.values().for_each(|field| named_in(field, follow, found));
+        }
+        _ => {}
     }
 }
 

@@ -9,11 +9,12 @@ use crate::domain::{PatientId, ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::ehr::search::Search;
-use crate::store::{Unusable, Watermark};
+use crate::store::{BY_ID, Unusable, Watermark};
 
 use super::listing::{Stop, instant};
 use super::page::Run;
 use super::report::TypeReport;
+use super::roster::ROSTER_TYPES;
 
 /// From its first instant to just before its last: when appointments begin.
 pub(super) type Window = (DateTime<Utc>, DateTime<Utc>);
@@ -69,7 +70,15 @@ impl Run<'_> {
                 if let Some((from, _)) = window {
                     search = search.with("date", format!("ge{}", instant(from)));
                 }
-                self.part(kind, &search, asked, report, &mut failed).await?;
+                match self.plan.of(kind).and_then(|of_type| of_type.split) {
+                    None => self.part(kind, &search, asked, report, &mut failed).await?,
+                    Some((name, values)) => {
+                        for value in values {
+                            let search = search.clone().with(name, *value);
+                            self.part(kind, &search, asked, report, &mut failed).await?;
+                        }
+                    }
+                }
             }
         }
         if since.is_some() {
@@ -131,17 +140,21 @@ impl Run<'_> {
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<(), Stop> {
-        report.how = "by id";
+        report.how = BY_ID;
         self.began(kind, report);
         let full = self.full_is_due(mark, self.options.full_every.min(SNAPSHOT_EVERY));
         let moves = kind == ResourceType::Appointment;
+        if !ROSTER_TYPES.contains(&kind) {
+            let words = "found only where another resource names it: that there is none is never taken for a fact";
+            report.note = Some(words.to_owned());
+        }
         let failed = self.read_roster(kind, asked, report).await?;
         if !full && !moves {
             return failed.map_or(Ok(()), |error| Err(error.into()));
         }
         let starting = (!full).then(|| self.appointments(false));
         let open = self.confirm_unseen(kind, starting, report).await?;
-        self.end_of_look(kind, mark, "by id", full, failed.or(open), report).await
+        self.end_of_look(kind, mark, BY_ID, full, failed.or(open), report).await
     }
 
     /// One of many searches: a record that is protected or too large does not cost the others theirs.
@@ -175,6 +188,9 @@ impl Run<'_> {
         }
         if report.error.is_some() {
             return Ok(());
+        }
+        if full && mode != BY_ID {
+            self.let_out_unseen(kind).await?;
         }
         Ok(self.move_mark(kind, mark, mode, None, full).await?)
     }
@@ -229,5 +245,6 @@ fn named(key: &ResourceKey, why: &str) -> Unusable {
         resource_id: key.id.clone(),
         path: key.resource_type.to_string(),
         reason: format!("is named by the roster, but {why}"),
+        hides_from: Vec::new(),
     }
 }

@@ -49,6 +49,7 @@ pub use alerts::ACKNOWLEDGED_FOR;
 pub use backup::{Dump, DumpError, DumpHead, inspect};
 pub use cohorts::CohortStep;
 pub use conditions::AttemptEnd;
+pub use coverage::{BY_ID, Hidden};
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use keyring::Class;

@@ -42,6 +42,7 @@ pub(super) async fn everyone(
         let existing = view.reminders_of_patients(ehr, &patients).await?;
         let mirror = view.mirror_of_patients_in(ehr, &patients, &ground.kinds).await?;
         let enrolments = view.enrolments_of(ehr, &patients).await?;
+        let hidden = view.hidden_of(ehr, &patients).await?;
         let states = view.planning_states(ehr, &patients).await?;
         for patient in &patients {
             recomputed.patients += 1;
@@ -60,7 +61,7 @@ pub(super) async fn everyone(
             }
             let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
             let Some((facts, body)) = planning::facts_of(patient, rows, planned_at) else { continue };
-            let plan = planning::plan_one(&ground, &facts, body, rows, existing, &enrolments, planned_at);
+            let plan = planning::plan_one(&ground, &facts, body, rows, &hidden, existing, &enrolments, planned_at);
             missing(patient, existing, &plan, unexplained);
             for row in rows {
                 let key = &row.version.key;
