@@ -23,7 +23,10 @@ pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static s
         (Vendor::Oracle, T::Patient | T::Location | T::Practitioner | T::Organization) => {
             Some((Ask::ById, "Oracle has no search over all of these"))
         }
-        (Vendor::Oracle, T::Group | T::Communication) => None,
+        (Vendor::Oracle, T::Communication) => {
+            Some((Ask::NotOffered, "Oracle's Communication is a message to staff, found by its recipient only"))
+        }
+        (Vendor::Oracle, T::Group) => None,
         (Vendor::Oracle, _) => Some((Ask::ByPatient, "Oracle searches these for one patient at a time")),
         (Vendor::Athena, T::Appointment) => {
             Some((Ask::ById, "athenahealth finds appointments by id only, so the roster must name them"))

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use beckon::domain::{ReminderState, ResourceKey, ResourceType};
+use beckon::domain::{Reason, ReminderState, ResourceKey, ResourceType};
 use beckon::ehr::scopes::ScopeSet;
-use beckon::pull::RunState;
+use beckon::pull::{Mode, RunState};
 use beckon::sandbox::{JwksSource, Personality};
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::bench::{Bench, bench_with, each_hospital_with_rule, of, write_rule};
 use crate::ehr::support::CLIENT;
 use crate::personalities::{athena, epic, oracle};
-use crate::support::house::{House, Setup, each_house_with};
+use crate::support::house::{House, Setup, each_house_with, mobile};
 
 /// Looks at everything there is to look at.
 const CURIOUS: &str = r#"
@@ -116,46 +116,68 @@ async fn what_no_rule_reads_is_not_asked_for() {
     .await;
 }
 
-fn diabetes(patient: &str, b: &Bench) -> Value {
-    let recorded = (b.now() - TimeDelta::days(170)).date_naive();
-    json!({"resourceType": "Condition", "id": format!("dm-{patient}"),
-        "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
-        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "44054006"}]},
-        "subject": {"reference": format!("Patient/{patient}")}, "recordedDate": recorded.to_string()})
-}
+/// A visit is coming, and the test that it needs is missing.
+const VISIT_WITHOUT_TEST: &str = r#"
+title = "Test before the visit"
+purpose = "treatment"
+resource = "Appointment"
+condition = "status = 'booked' and %observations.where(code.coding.where(code = '4548-4').exists()).empty()"
+anchor = "start"
+reads = ["Observation"]
+freshness = "48 hours"
+channels = [{ channel = "sms", detail = "neutral" }]
+
+[[step]]
+id = "before"
+at = "3 days before"
+expires = "1 day before"
+template = "visit"
+"#;
 
 #[tokio::test]
 async fn a_result_that_cannot_be_read_does_not_count_as_none() {
-    each_hospital_with_rule(0, NO_HBA1C, async |b| {
-        for patient in ["ada", "bo"] {
-            b.patient(patient);
-            b.hospital.put(diabetes(patient, &b)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_rule(folder.path(), VISIT_WITHOUT_TEST);
+    let setup = Setup {
+        rules_folder: Some(folder.path().to_owned()),
+        rules: vec!["test-rule"],
+        connection: |ehr| ehr.settings.scopes_follow_rules = true,
+        ..Setup::default()
+    };
+    each_house_with(setup, async |house| {
+        grant_everything(&house).await;
+        for (n, patient) in ["ada", "bo", "cy"].iter().enumerate() {
+            house.patient(patient, mobile(&format!("+1312555012{n}")));
+            house.book(&format!("v-{patient}"), patient, house.now() + TimeDelta::days(3) + TimeDelta::hours(1));
         }
-        let result = |status: &str| {
-            json!({"resourceType": "Observation", "id": "r1", "status": status, "subject": {"reference": "Patient/bo"},
+        let result = |patient: &str, status: &str| {
+            json!({"resourceType": "Observation", "id": format!("r-{patient}"), "status": status,
+                "subject": {"reference": format!("Patient/{patient}")},
                 "code": {"coding": [{"system": "http://loinc.org", "code": "4548-4"}]}})
         };
-        b.hospital.put(result("done")).unwrap();
-        b.sync().await;
-        assert!(b.open_reminders("ada").await > 0, "nothing is missing of ada");
-        assert_eq!(b.open_reminders("bo").await, 0, "whether bo had the test is not known");
-        assert_eq!(b.quarantined().await[0].path, "Observation.status");
+        for patient in ["bo", "cy"] {
+            house.hospital.put(result(patient, "done")).unwrap();
+        }
+        house.sync().await;
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1, "nothing is missing of ada");
+        for patient in ["bo", "cy"] {
+            let unknown = (ReminderState::Waiting, Some(Reason::NotKnown));
+            assert_eq!(house.stands(patient).await, unknown, "whether {patient} had the test is not known");
+        }
+        let quarantined = house.view().quarantined(&house.ehr, 10).await.unwrap();
+        assert!(quarantined.len() == 2 && quarantined.iter().all(|it| it.path == "Observation.status"));
 
-        b.t.clock.advance(TimeDelta::hours(1));
-        b.hospital.put(result("final")).unwrap();
-        b.sync().await;
-        assert!(b.quarantined().await.is_empty());
-        assert_eq!(b.open_reminders("bo").await, 0, "bo had it");
-
-        b.t.clock.advance(TimeDelta::hours(1));
-        b.hospital.put(result("done")).unwrap();
-        b.sync().await;
-        b.t.clock.advance(TimeDelta::hours(1));
-        assert!(b.hospital.delete("Observation", "r1"));
-        b.pull(beckon::pull::Mode::Full).await;
-        assert!(b.quarantined().await.is_empty(), "what is not there is not hidden");
-        assert!(b.open_reminders("bo").await > 0, "now it is missing for sure");
-        b.hospital.stop().await;
+        // One had it, of the other it was a slip that was taken back.
+        house.hospital.put(result("bo", "final")).unwrap();
+        assert!(house.hospital.delete("Observation", "r-cy"));
+        house.pull(Mode::Full).await;
+        house.live(TimeDelta::hours(2)).await;
+        assert!(house.view().quarantined(&house.ehr, 10).await.unwrap().is_empty(), "what is not there hides nothing");
+        assert_eq!(house.stands("bo").await.0, ReminderState::Cancelled);
+        assert_eq!(house.stands("cy").await.0, ReminderState::Released);
+        assert_eq!(house.texts().len(), 2);
+        house.close().await;
     })
     .await;
 }
@@ -291,7 +313,7 @@ async fn a_clinics_day_brings_its_patients_along_instead_of_one_read_for_each() 
     each_house_with(oracle(), async |house| {
         for n in 0..5 {
             let id = format!("p{n}");
-            house.patient(&id, crate::support::house::mobile(&format!("+1312555012{n}")));
+            house.patient(&id, mobile(&format!("+1312555012{n}")));
             house.book(&format!("v{n}"), &id, house.now() + TimeDelta::days(4));
         }
         house.call_the_roll().await;
@@ -302,30 +324,6 @@ async fn a_clinics_day_brings_its_patients_along_instead_of_one_read_for_each() 
             assert!(!house.reminders(&format!("p{n}")).await.is_empty());
         }
         house.close().await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_quarantined_chart_holds_the_reminder_at_sending_time_too() {
-    each_hospital_with_rule(0, NO_HBA1C, async |b| {
-        b.patient("ada");
-        b.hospital.put(diabetes("ada", &b)).unwrap();
-        b.sync().await;
-        let planned = b.open_reminders("ada").await;
-        assert!(planned > 0);
-        b.t.clock.advance(TimeDelta::hours(1));
-        b.hospital
-            .put(json!({"resourceType": "Observation", "id": "r1", "status": "final", "effectiveDateTime": "last week",
-                "subject": {"reference": "Patient/ada"}, "code": {"coding": [{"code": "4548-4"}]}}))
-            .unwrap();
-        b.sync().await;
-        let reminders = b.reminders("ada").await;
-        assert!(reminders.iter().all(|it| it.state != ReminderState::Released));
-        let hidden = b.t.store.view(&b.t.tenant).hidden_of(&b.ehr, &["ada".into()]).await.unwrap();
-        assert!(!hidden.nothing_of(&"ada".into(), ResourceType::Observation));
-        assert!(hidden.nothing_of(&"ada".into(), ResourceType::Condition));
-        b.hospital.stop().await;
     })
     .await;
 }
