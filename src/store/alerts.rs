@@ -5,6 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 
+use super::alike::padded;
 use super::tables::alert;
 use super::{StoreError, Tx, View};
 use crate::domain::{Actor, Alert, AlertId, AlertKind, EventKind};
@@ -115,7 +116,7 @@ impl Tx<'_> {
         alert::Entity::update_many()
             .col_expr(alert::Column::NotifiedAt, Expr::value(self.now()))
             .filter(alert::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(alert::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(alert::Column::Id.is_in(padded(ids.iter().map(|id| id.0))))
             .exec(&self.txn)
             .await?;
         Ok(())

@@ -8,6 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::alike::padded;
 use super::codes::{code, decode};
 use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::{opt_out, receipt, reply};
@@ -204,7 +205,7 @@ impl Tx<'_> {
     }
 }
 
-pub(super) fn reply_of(row: reply::Model, keys: &LoadedKeys<'_>) -> Result<Reply, StoreError> {
+pub(super) fn reply_of(row: reply::Model, keys: &LoadedKeys) -> Result<Reply, StoreError> {
     let id = ReplyId(row.id);
     let body: SealedReply = keys.open_json("reply", "reply", "body", &id.to_string(), &row.body)?;
     Ok(Reply {
@@ -259,9 +260,13 @@ impl View<'_> {
         let rows = opt_out::Entity::find()
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
-            .filter(Condition::any().add(opt_out::Column::AddressDigest.is_in(digests)).add(
-                Condition::all().add(opt_out::Column::Ehr.eq(ehr.as_str())).add(opt_out::Column::Patient.is_in(ids)),
-            ))
+            .filter(
+                Condition::any().add(opt_out::Column::AddressDigest.is_in(padded(digests))).add(
+                    Condition::all()
+                        .add(opt_out::Column::Ehr.eq(ehr.as_str()))
+                        .add(opt_out::Column::Patient.is_in(padded(ids))),
+                ),
+            )
             .all(&self.conn)
             .await?;
         let standing = self.opt_outs_of(rows).await?;
@@ -327,7 +332,7 @@ impl View<'_> {
         let rows = opt_out::Entity::find()
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
-            .filter(opt_out::Column::AddressDigest.is_in(digests))
+            .filter(opt_out::Column::AddressDigest.is_in(padded(digests)))
             .all(&self.conn)
             .await?;
         let standing = self.opt_outs_of(rows).await?;

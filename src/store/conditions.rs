@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::alike::padded;
 use super::codes::decode;
 use super::tables::{attempt, message, reminder, write_back};
 use super::{StoreError, View};
@@ -40,7 +41,7 @@ impl View<'_> {
             .column(message::Column::Id)
             .column(message::Column::Reason)
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(message::Column::Id.is_in(rows.iter().map(|row| row.message)))
+            .filter(message::Column::Id.is_in(padded(rows.iter().map(|row| row.message))))
             .into_tuple()
             .all(&self.conn)
             .await?;

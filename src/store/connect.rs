@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use secrecy::ExposeSecret;
 
 use super::{Store, StoreError};
@@ -24,31 +24,57 @@ impl Store {
         let url = database.url.expose_secret();
         let sqlite = url.starts_with("sqlite:");
         let address = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url.to_owned() };
-        let mut options = ConnectOptions::new(address);
-        options
-            .max_connections(database.max_connections)
-            .acquire_timeout(Duration::from_secs(30))
-            // Statements can carry PHI as literals: they are never logged.
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(|options| {
-                options
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // FULL: what was committed is on disk, also after a power cut.
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(Duration::from_secs(20))
-                    .foreign_keys(true)
-                    .pragma("secure_delete", "ON")
-                    // KiB, and only what is in use: the default of 2 MiB reads the upper pages of every index again
-                    // and again once there are some thousand patients.
-                    .pragma("cache_size", "-16384")
-            });
-        let db = Database::connect(options).await.map_err(|error| open_error(url, &error))?;
-        Migrator::up(&db, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
-        if sqlite {
-            super::statistics::state(&db).await?;
-        }
-        Ok(Self::new(db, root, clock, entropy))
+        let writer = if sqlite {
+            connect(options(&address, 1).map_sqlx_sqlite_opts(writing), url).await?
+        } else {
+            connect(&mut options(&address, database.max_connections), url).await?
+        };
+        Migrator::up(&writer, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        let reader = if sqlite {
+            super::statistics::state(&writer).await?;
+            connect(options(&address, database.max_connections).map_sqlx_sqlite_opts(reading), url).await?
+        } else {
+            writer.clone()
+        };
+        Ok(Self::new(reader, writer, root, clock, entropy))
     }
+}
+
+fn options(address: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(address);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30))
+        // Statements can carry PHI as literals: they are never logged.
+        .sqlx_logging(false);
+    options
+}
+
+async fn connect(options: &mut ConnectOptions, url: &str) -> Result<DatabaseConnection, StoreError> {
+    Database::connect(options.clone()).await.map_err(|error| open_error(url, &error))
+}
+
+fn common(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL: what was committed is on disk, also after a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(20))
+        .foreign_keys(true)
+        .pragma("secure_delete", "ON")
+}
+
+/// All writes go through one connection. A connection drops its whole page cache whenever another one has written, so
+/// that writers which take turns read the upper pages of every index from the file again for each transaction.
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    // KiB, and only what is in use. Pages that are written again and again reach the database file once in 64 MiB of
+    // log instead of once in 4.
+    common(options).pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "16384").statement_cache_capacity(400)
+}
+
+fn reading(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    // The default of 2 MiB is read again and again within one query once there are some thousand patients.
+    common(options).pragma("cache_size", "-16384")
 }
 
 /// Names the file or the host, never the password.

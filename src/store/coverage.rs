@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use super::alike::padded;
 use super::tables::{pull_run, quarantine_patient, watermark};
 use super::{StoreError, View};
 use crate::domain::{EhrId, PatientId, ResourceType};
@@ -37,7 +38,7 @@ impl View<'_> {
             .distinct()
             .filter(quarantine_patient::Column::Tenant.eq(self.tenant.as_str()))
             .filter(quarantine_patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(quarantine_patient::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(quarantine_patient::Column::Patient.is_in(padded(patients.iter().map(PatientId::as_str))))
             .into_tuple()
             .all(&self.conn)
             .await?;
@@ -60,7 +61,7 @@ impl View<'_> {
             .all(&self.conn)
             .await?;
         let runs: HashMap<Uuid, DateTime<Utc>> = pull_run::Entity::find()
-            .filter(pull_run::Column::Id.is_in(marks.iter().filter_map(|mark| mark.completed_run)))
+            .filter(pull_run::Column::Id.is_in(padded(marks.iter().filter_map(|mark| mark.completed_run))))
             .all(&self.conn)
             .await?
             .into_iter()

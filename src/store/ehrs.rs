@@ -6,6 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::alike::padded;
 use super::keyring::{Class, NOBODY};
 use super::tables::{ehr, ehr_key};
 use super::{StoreError, Tx, View};
@@ -158,7 +159,7 @@ impl Tx<'_> {
         ehr_key::Entity::delete_many()
             .filter(ehr_key::Column::Tenant.eq(self.tenant.as_str()))
             .filter(ehr_key::Column::Ehr.eq(id.as_str()))
-            .filter(ehr_key::Column::Kid.is_in(kids.iter().map(String::as_str)))
+            .filter(ehr_key::Column::Kid.is_in(padded(kids.iter().map(String::as_str))))
             .exec(&self.txn)
             .await?;
         Ok(kids)

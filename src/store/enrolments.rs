@@ -5,6 +5,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
+use super::alike::padded;
 use super::tables::enrolment;
 use super::{StoreError, Tx, View};
 use crate::domain::{Actor, EhrId, Enrolment, EnrolmentState, EventKind, PatientId, RuleId};
@@ -55,7 +56,7 @@ impl View<'_> {
         let rows = enrolment::Entity::find()
             .filter(enrolment::Column::Tenant.eq(self.tenant.as_str()))
             .filter(enrolment::Column::Ehr.eq(ehr.as_str()))
-            .filter(enrolment::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(enrolment::Column::Patient.is_in(padded(patients.iter().map(PatientId::as_str))))
             .all(&self.conn)
             .await?;
         Ok(rows

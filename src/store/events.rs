@@ -9,6 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::alike::chunks;
 use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::event;
 use super::{StoreError, Tx, View};
@@ -120,7 +121,7 @@ impl View<'_> {
         rows.into_iter().map(|row| self.event_of(row, &keys)).collect()
     }
 
-    fn event_of(&self, row: event::Model, keys: &LoadedKeys<'_>) -> Result<Event, StoreError> {
+    fn event_of(&self, row: event::Model, keys: &LoadedKeys) -> Result<Event, StoreError> {
         let id = row.id.to_string();
         let opened: Result<SealedDetail, StoreError> = keys.open_json("event", "event", "detail", &id, &row.detail);
         let detail = match opened {
@@ -168,13 +169,4 @@ fn mac_input(event: &Event, leaf: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(event.tenant.as_str().as_bytes());
     bytes.extend_from_slice(leaf);
     bytes
-}
-
-/// Splits rows so that one statement stays below the databases' limits of bound values.
-pub(super) fn chunks<T>(rows: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
-    let mut rows = rows.into_iter();
-    std::iter::from_fn(move || {
-        let chunk: Vec<T> = rows.by_ref().take(size).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }

@@ -1,11 +1,12 @@
 //! Which key seals what, and where unwrapped keys are kept while in use.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, TryInsertResult};
 use uuid::Uuid;
 
+use super::alike::{chunks, padded};
 use super::tables::{data_key, tenant_key};
 use super::{Store, StoreError, Tx, View};
 use crate::domain::TenantId;
@@ -124,7 +125,7 @@ impl View<'_> {
     pub(super) async fn load_keys<'b>(
         &self,
         sealed: impl IntoIterator<Item = &'b [u8]>,
-    ) -> Result<LoadedKeys<'_>, StoreError> {
+    ) -> Result<LoadedKeys, StoreError> {
         let ring = &self.store.inner.keys;
         let mut loaded = HashMap::new();
         let mut missing = HashSet::new();
@@ -143,10 +144,10 @@ impl View<'_> {
             }
         }
         let missing: Vec<Uuid> = missing.into_iter().collect();
-        for chunk in missing.chunks(500) {
+        for chunk in missing.chunks(512) {
             let keys = self.tenant_keys().await?;
             let rows = data_key::Entity::find()
-                .filter(data_key::Column::Id.is_in(chunk.iter().copied()))
+                .filter(data_key::Column::Id.is_in(padded(chunk.iter().copied())))
                 .filter(data_key::Column::Tenant.eq(self.tenant.as_str()))
                 .all(&self.conn)
                 .await?;
@@ -159,18 +160,19 @@ impl View<'_> {
                 }
             }
         }
-        Ok(LoadedKeys { tenant: self.tenant, keys: loaded })
+        Ok(LoadedKeys { tenant: self.tenant.clone(), keys: loaded })
     }
 }
 
 /// The keys of a set of sealed values. They are held here, not only in the ring: that one forgets what it has no room
 /// for, and a key that was forgotten must not look like one that was destroyed.
-pub(super) struct LoadedKeys<'a> {
-    tenant: &'a TenantId,
+#[derive(Debug)]
+pub(super) struct LoadedKeys {
+    tenant: TenantId,
     keys: HashMap<Uuid, Key>,
 }
 
-impl LoadedKeys<'_> {
+impl LoadedKeys {
     /// Opens one sealed column.
     ///
     /// # Errors
@@ -205,18 +207,21 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let ring = &self.store.inner.keys;
         let mut missing: Vec<String> = Vec::new();
+        // One patient's resources come together: each subject once.
+        let subjects: BTreeSet<&str> = subjects.into_iter().collect();
         for subject in subjects {
             let at = (self.tenant.clone(), class, subject.to_owned());
-            if !self.fresh.contains_key(&at) && !missing.iter().any(|known| known == subject) {
-                match ring.by_subject.get(&at) {
-                    Some(key) => {
-                        self.fresh.insert(at, key);
-                    }
-                    None => missing.push(subject.to_owned()),
+            if self.fresh.contains_key(&at) {
+                continue;
+            }
+            match ring.by_subject.get(&at) {
+                Some(key) => {
+                    self.fresh.insert(at, key);
                 }
+                None => missing.push(at.2),
             }
         }
-        for chunk in missing.chunks(500) {
+        for chunk in missing.chunks(512) {
             self.load_or_make_keys(class, chunk).await?;
         }
         Ok(())
@@ -251,16 +256,23 @@ impl Tx<'_> {
                 destroyed_at: Set(None),
             });
         }
-        let inserted = data_key::Entity::insert_many(rows)
-            .on_conflict_do_nothing_on([
-                data_key::Column::Tenant,
-                data_key::Column::Class,
-                data_key::Column::Subject,
-                data_key::Column::Version,
-            ])
-            .exec_without_returning(&self.txn)
-            .await?;
-        if matches!(inserted, TryInsertResult::Inserted(count) if count == made.len() as u64) {
+        let mut inserted = 0;
+        for rows in chunks(rows, 256) {
+            let result = data_key::Entity::insert_many(rows)
+                .on_conflict_do_nothing_on([
+                    data_key::Column::Tenant,
+                    data_key::Column::Class,
+                    data_key::Column::Subject,
+                    data_key::Column::Version,
+                ])
+                .exec_without_returning(&self.txn)
+                .await?;
+            if let TryInsertResult::Inserted(count) = result {
+                inserted += count;
+            }
+        }
+        if inserted == made.len() as u64 {
+            self.to_keep.extend(made.iter().map(|(subject, _)| subject.clone()));
             self.fresh.extend(made);
             return Ok(());
         }
@@ -273,7 +285,7 @@ impl Tx<'_> {
         let rows = data_key::Entity::find()
             .filter(data_key::Column::Tenant.eq(self.tenant.as_str()))
             .filter(data_key::Column::Class.eq(class.as_str()))
-            .filter(data_key::Column::Subject.is_in(subjects.iter().map(String::as_str)))
+            .filter(data_key::Column::Subject.is_in(padded(subjects.iter().map(String::as_str))))
             .filter(data_key::Column::Wrapped.is_not_null())
             .order_by_asc(data_key::Column::Version)
             .all(&self.txn)
@@ -281,7 +293,9 @@ impl Tx<'_> {
         for row in rows {
             let Some(wrapped) = row.wrapped else { continue };
             let bytes = keys.seal.unwrap(self.tenant.as_str(), row.id, &WrappedKey(wrapped))?;
-            self.fresh.insert((self.tenant.clone(), class, row.subject), Key::new(row.id, &bytes)?);
+            let subject = (self.tenant.clone(), class, row.subject);
+            self.to_keep.push(subject.clone());
+            self.fresh.insert(subject, Key::new(row.id, &bytes)?);
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
 };
 use uuid::Uuid;
 
+use super::alike::{chunks, padded};
 use super::codes::{code, decode};
-use super::events::chunks;
 use super::keyring::{Class, LoadedKeys};
 use super::tables::{attempt, message};
 use super::{StoreError, Tx, View, patient_subject};
@@ -44,7 +45,7 @@ pub struct Delivery {
 }
 
 impl Tx<'_> {
-    /// Inserts messages that are about to be sent, leased to `holder` until the attempt is settled.
+    /// Inserts messages that are about to be sent for the first time, leased to `holder` until the attempt is settled.
     pub async fn insert_messages(
         &mut self,
         messages: &[Message],
@@ -83,7 +84,7 @@ impl Tx<'_> {
                 state: Set(MessageState::Queued.as_str().to_owned()),
                 closed: Set(None),
                 reason: Set(None),
-                attempts: Set(0),
+                attempts: Set(1),
                 created_at: Set(it.created_at),
                 expires_at: Set(it.expires_at),
                 next_attempt_at: Set(Some(now)),
@@ -123,14 +124,15 @@ impl Tx<'_> {
             attempt::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
         }
         let mut by_number: BTreeMap<u32, Vec<Uuid>> = BTreeMap::new();
-        for it in attempts {
+        // Its first attempt is counted as a message is inserted.
+        for it in attempts.iter().filter(|it| it.number > 1) {
             by_number.entry(it.number).or_default().push(it.message.0);
         }
         for (number, messages) in by_number {
-            for chunk in messages.chunks(500) {
+            for chunk in messages.chunks(512) {
                 message::Entity::update_many()
                     .col_expr(message::Column::Attempts, Expr::value(number as i32))
-                    .filter(message::Column::Id.is_in(chunk.iter().copied()))
+                    .filter(message::Column::Id.is_in(padded(chunk.iter().copied())))
                     .filter(message::Column::Tenant.eq(self.tenant.as_str()))
                     .exec(&self.txn)
                     .await?;
@@ -158,41 +160,62 @@ impl Tx<'_> {
     /// stands between two batches of messages.
     pub async fn settle_attempts(&mut self, settled: &[Settlement]) -> Result<(), StoreError> {
         let now = self.now();
-        for chunk in settled.chunks(300) {
-            self.advance_attempts(chunk, now).await?;
+        for chunk in settled.chunks(256) {
+            let messages: Vec<Uuid> = chunk.iter().map(|it| it.message.0).collect();
+            let mut states = self.advance_attempts(chunk, &messages, now).await?;
+            let closed_before = self.closed_messages(&messages).await?;
             let mut alike: BTreeMap<_, Vec<Uuid>> = BTreeMap::new();
             for it in chunk {
-                let closed = it.closed.map(|(state, reason)| (state.as_str(), reason.map(Reason::as_str)));
-                alike.entry((it.next_attempt_at, closed)).or_default().push(it.message.0);
+                let Some(before) = closed_before.get(&it.message.0) else { continue };
+                let attempts = states.remove(&it.message.0).unwrap_or_default();
+                let closed = it.closed.map_or(*before, |(state, _)| Some(state));
+                let turn = Turn {
+                    next_attempt_at: it.next_attempt_at,
+                    closed: it.closed.map(|(state, reason)| (state.as_str(), reason.map(Reason::as_str))),
+                    state: MessageState::derive(&attempts, closed).as_str(),
+                };
+                alike.entry(turn).or_default().push(it.message.0);
             }
-            for ((next_attempt_at, closed), messages) in alike {
-                self.release(messages, next_attempt_at, closed).await?;
+            for (turn, messages) in alike {
+                self.end_turns(&turn, messages, now).await?;
             }
-            self.derive_messages(&chunk.iter().map(|it| it.message.0).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
 
-    /// Moves attempts forward, never back, as [`Tx::advance_attempt`] does with one.
-    async fn advance_attempts(&mut self, settled: &[Settlement], now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Moves attempts forward, never back, as [`Tx::advance_attempt`] does with one. Answers the states of all attempts
+    /// of these messages.
+    async fn advance_attempts(
+        &mut self,
+        settled: &[Settlement],
+        messages: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<Uuid, Vec<AttemptState>>, StoreError> {
         let rows = attempt::Entity::find()
             .filter(attempt::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(attempt::Column::Id.is_in(settled.iter().map(|it| it.attempt.0)))
+            .filter(attempt::Column::Message.is_in(padded(messages.iter().copied())))
             .order_by_asc(attempt::Column::Id)
             .lock(LockType::Update)
             .all(&self.txn)
             .await?;
-        let mut advanced = Vec::with_capacity(rows.len());
+        let settlements: HashMap<Uuid, &Settlement> = settled.iter().map(|it| (it.attempt.0, it)).collect();
+        let mut states: HashMap<Uuid, Vec<AttemptState>> = HashMap::with_capacity(messages.len());
+        let mut advanced = Vec::with_capacity(settled.len());
         for mut row in rows {
-            let Some(it) = settled.iter().find(|it| it.attempt.0 == row.id) else { continue };
-            advance(&mut row, it.state, it.provider_ref.as_deref(), it.code.as_deref(), now)?;
-            if it.protection.is_some() {
-                row.protection.clone_from(&it.protection);
+            let settlement = settlements.get(&row.id);
+            if let Some(it) = settlement {
+                advance(&mut row, it.state, it.provider_ref.as_deref(), it.code.as_deref(), now)?;
+                if it.protection.is_some() {
+                    row.protection.clone_from(&it.protection);
+                }
             }
-            advanced.push(attempt::ActiveModel::from(row).reset_all());
+            states.entry(row.message).or_default().extend(AttemptState::parse(&row.state));
+            if settlement.is_some() {
+                advanced.push(attempt::ActiveModel::from(row).reset_all());
+            }
         }
         if advanced.is_empty() {
-            return Ok(());
+            return Ok(states);
         }
         // The rows stand and are locked: this is one update of all of them.
         use attempt::Column as C;
@@ -204,6 +227,32 @@ impl Tx<'_> {
             )
             .exec_without_returning(&self.txn)
             .await?;
+        Ok(states)
+    }
+
+    /// How each of these messages was closed, if it was; messages that are not the tenant's are left out.
+    async fn closed_messages(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Option<MessageState>>, StoreError> {
+        let rows: Vec<(Uuid, Option<String>)> = message::Entity::find()
+            .select_only()
+            .column(message::Column::Id)
+            .column(message::Column::Closed)
+            .filter(message::Column::Id.is_in(padded(ids.iter().copied())))
+            .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+            .into_tuple()
+            .all(&self.txn)
+            .await?;
+        Ok(rows.into_iter().map(|(id, closed)| (id, closed.as_deref().and_then(MessageState::parse))).collect())
+    }
+
+    /// Ends the turn of messages that end it alike, in one statement.
+    async fn end_turns(&mut self, turn: &Turn, messages: Vec<Uuid>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut update = ended(turn.next_attempt_at, turn.closed)
+            .col_expr(message::Column::State, Expr::value(turn.state))
+            .col_expr(message::Column::UpdatedAt, Expr::value(now));
+        update = update
+            .filter(message::Column::Id.is_in(padded(messages)))
+            .filter(message::Column::Tenant.eq(self.tenant.as_str()));
+        update.exec(&self.txn).await?;
         Ok(())
     }
 
@@ -215,32 +264,12 @@ impl Tx<'_> {
         closed: Option<(MessageState, Option<Reason>)>,
     ) -> Result<(), StoreError> {
         let closed = closed.map(|(state, reason)| (state.as_str(), reason.map(Reason::as_str)));
-        self.release(vec![id.0], next_attempt_at, closed).await?;
-        self.derive_message(id).await?;
-        Ok(())
-    }
-
-    /// Ends the turn of messages that end it alike.
-    async fn release(
-        &mut self,
-        messages: Vec<Uuid>,
-        next_attempt_at: Option<DateTime<Utc>>,
-        closed: Option<(&'static str, Option<&'static str>)>,
-    ) -> Result<(), StoreError> {
-        let mut update = message::Entity::update_many()
-            .col_expr(message::Column::NextAttemptAt, Expr::value(next_attempt_at))
-            .col_expr(message::Column::LeasedBy, Expr::value(Option::<Uuid>::None))
-            .col_expr(message::Column::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None));
-        if let Some((state, reason)) = closed {
-            update = update
-                .col_expr(message::Column::Closed, Expr::value(state))
-                .col_expr(message::Column::Reason, Expr::value(reason));
-        }
-        update
-            .filter(message::Column::Id.is_in(messages))
+        ended(next_attempt_at, closed)
+            .filter(message::Column::Id.eq(id.0))
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
             .exec(&self.txn)
             .await?;
+        self.derive_message(id).await?;
         Ok(())
     }
 
@@ -266,51 +295,27 @@ impl Tx<'_> {
 
     /// Writes the message's state as its attempts say it; answers it.
     pub async fn derive_message(&mut self, id: MessageId) -> Result<MessageState, StoreError> {
-        let derived = self.derive_messages(&[id.0]).await?;
-        Ok(derived.into_iter().next().map_or(MessageState::Queued, |(_, state)| state))
-    }
-
-    async fn derive_messages(&mut self, ids: &[Uuid]) -> Result<Vec<(Uuid, MessageState)>, StoreError> {
-        let mut states: HashMap<Uuid, Vec<AttemptState>> = HashMap::with_capacity(ids.len());
-        let rows: Vec<(Uuid, String)> = attempt::Entity::find()
+        let states: Vec<String> = attempt::Entity::find()
             .select_only()
-            .column(attempt::Column::Message)
             .column(attempt::Column::State)
-            .filter(attempt::Column::Message.is_in(ids.iter().copied()))
+            .filter(attempt::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(attempt::Column::Message.eq(id.0))
             .into_tuple()
             .all(&self.txn)
             .await?;
-        for (message, state) in rows {
-            states.entry(message).or_default().extend(AttemptState::parse(&state));
-        }
-        let closed: Vec<(Uuid, Option<String>)> = message::Entity::find()
-            .select_only()
-            .column(message::Column::Id)
-            .column(message::Column::Closed)
-            .filter(message::Column::Id.is_in(ids.iter().copied()))
+        let Some(closed) = self.closed_messages(&[id.0]).await?.remove(&id.0) else {
+            return Ok(MessageState::Queued);
+        };
+        let states: Vec<AttemptState> = states.iter().filter_map(|state| AttemptState::parse(state)).collect();
+        let state = MessageState::derive(&states, closed);
+        message::Entity::update_many()
+            .col_expr(message::Column::State, Expr::value(state.as_str()))
+            .col_expr(message::Column::UpdatedAt, Expr::value(self.now()))
+            .filter(message::Column::Id.eq(id.0))
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .into_tuple()
-            .all(&self.txn)
+            .exec(&self.txn)
             .await?;
-        let mut derived = Vec::with_capacity(closed.len());
-        let mut alike: BTreeMap<&'static str, Vec<Uuid>> = BTreeMap::new();
-        for (id, closed) in closed {
-            let attempts = states.get(&id).map_or(&[][..], Vec::as_slice);
-            let state = MessageState::derive(attempts, closed.as_deref().and_then(MessageState::parse));
-            alike.entry(state.as_str()).or_default().push(id);
-            derived.push((id, state));
-        }
-        let now = self.now();
-        for (state, ids) in alike {
-            message::Entity::update_many()
-                .col_expr(message::Column::State, Expr::value(state))
-                .col_expr(message::Column::UpdatedAt, Expr::value(now))
-                .filter(message::Column::Id.is_in(ids))
-                .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-                .exec(&self.txn)
-                .await?;
-        }
-        Ok(derived)
+        Ok(state)
     }
 
     /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind.
@@ -338,7 +343,7 @@ impl Tx<'_> {
         message::Entity::update_many()
             .col_expr(message::Column::LeasedBy, Expr::value(holder))
             .col_expr(message::Column::LeasedUntil, Expr::value(now + lease))
-            .filter(message::Column::Id.is_in(ids.iter().copied()))
+            .filter(message::Column::Id.is_in(padded(ids.iter().copied())))
             .exec(&self.txn)
             .await?;
         self.view().deliveries(&ids.into_iter().map(MessageId).collect::<Vec<_>>()).await
@@ -350,11 +355,11 @@ impl View<'_> {
     pub async fn deliveries(&self, ids: &[MessageId]) -> Result<Vec<Delivery>, StoreError> {
         let rows = message::Entity::find()
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(message::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(message::Column::Id.is_in(padded(ids.iter().map(|id| id.0))))
             .all(&self.conn)
             .await?;
         let tries = attempt::Entity::find()
-            .filter(attempt::Column::Message.is_in(rows.iter().map(|row| row.id)))
+            .filter(attempt::Column::Message.is_in(padded(rows.iter().map(|row| row.id))))
             .order_by_asc(attempt::Column::Number)
             .all(&self.conn)
             .await?;
@@ -393,7 +398,7 @@ impl View<'_> {
             .column(message::Column::CreatedAt)
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
             .filter(message::Column::Ehr.eq(ehr.as_str()))
-            .filter(message::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(message::Column::Patient.is_in(padded(patients.iter().map(PatientId::as_str))))
             .filter(message::Column::CreatedAt.gte(since))
             .filter(message::Column::State.is_not_in(["failed", "cancelled", "expired"]))
             .filter(message::Column::Basis.ne("requested"))
@@ -451,7 +456,7 @@ impl View<'_> {
     }
 }
 
-fn message_of(row: &message::Model, keys: &LoadedKeys<'_>) -> Result<Message, StoreError> {
+fn message_of(row: &message::Model, keys: &LoadedKeys) -> Result<Message, StoreError> {
     let id = MessageId(row.id).to_string();
     let body: Option<MessageBody> = match &row.body {
         Some(sealed) => Some(keys.open_json("message body", "message", "body", &id, sealed)?),
@@ -476,6 +481,31 @@ fn message_of(row: &message::Model, keys: &LoadedKeys<'_>) -> Result<Message, St
         expires_at: row.expires_at,
         body,
     })
+}
+
+/// How messages end their turn.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    next_attempt_at: Option<DateTime<Utc>>,
+    closed: Option<(&'static str, Option<&'static str>)>,
+    state: &'static str,
+}
+
+/// An update that ends leases and says when to look again, or that a message is closed.
+fn ended(
+    next_attempt_at: Option<DateTime<Utc>>,
+    closed: Option<(&'static str, Option<&'static str>)>,
+) -> UpdateMany<message::Entity> {
+    let mut update = message::Entity::update_many()
+        .col_expr(message::Column::NextAttemptAt, Expr::value(next_attempt_at))
+        .col_expr(message::Column::LeasedBy, Expr::value(Option::<Uuid>::None))
+        .col_expr(message::Column::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None));
+    if let Some((state, reason)) = closed {
+        update = update
+            .col_expr(message::Column::Closed, Expr::value(state))
+            .col_expr(message::Column::Reason, Expr::value(reason));
+    }
+    update
 }
 
 /// Moves one attempt forward, never back; answers whether it moved.

@@ -7,8 +7,8 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
-use super::events::chunks;
-use super::keyring::{Class, NOBODY};
+use super::alike::{chunks, padded};
+use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::mirror;
 use super::{StoreError, Tx, View, patient_subject};
 use crate::domain::{EhrId, PatientId, ResourceKey, ResourceType, ResourceVersion, RunId};
@@ -56,7 +56,7 @@ impl Tx<'_> {
         }
         let mut change = MirrorChange::default();
         for (kind, rows) in by_type {
-            for chunk in chunks(rows, 500) {
+            for chunk in chunks(rows, 512) {
                 self.upsert_chunk(ehr, run, kind, chunk, &mut change).await?;
             }
         }
@@ -78,7 +78,7 @@ impl Tx<'_> {
             .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
             .filter(mirror::Column::Ehr.eq(ehr.as_str()))
             .filter(mirror::Column::ResourceType.eq(kind.as_str()))
-            .filter(mirror::Column::Id.is_in(rows.iter().map(|row| row.version.key.id.as_str())))
+            .filter(mirror::Column::Id.is_in(padded(rows.iter().map(|row| row.version.key.id.as_str()))))
             .filter(mirror::Column::DeletedAt.is_null())
             .into_tuple::<(String, Vec<u8>)>()
             .all(&self.txn)
@@ -94,7 +94,7 @@ impl Tx<'_> {
                 .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(mirror::Column::Ehr.eq(ehr.as_str()))
                 .filter(mirror::Column::ResourceType.eq(kind.as_str()))
-                .filter(mirror::Column::Id.is_in(same.iter().map(|row| row.version.key.id.as_str())))
+                .filter(mirror::Column::Id.is_in(padded(same.iter().map(|row| row.version.key.id.as_str()))))
                 .exec(&self.txn)
                 .await?;
         }
@@ -104,15 +104,42 @@ impl Tx<'_> {
         let subjects: Vec<String> = new.iter().map(|row| subject(ehr, row.patient.as_ref())).collect();
         self.prepare_keys(Class::Mirror, subjects.iter().map(String::as_str)).await?;
         let now = self.now();
-        let mut models = Vec::with_capacity(new.len());
-        for (row, subject) in new.into_iter().zip(&subjects) {
+        // While the database stores one part, the next one is sealed.
+        let mut ready: Option<Vec<mirror::ActiveModel>> = None;
+        for part in chunks(new, 128) {
+            change.changed.extend(part.iter().map(|row| (row.version.key.clone(), row.patient.clone())));
+            let this = &*self;
+            let seal = async move { this.sealed_mirror(ehr, run, part, now) };
+            ready = Some(match ready.take() {
+                Some(models) => {
+                    let (stored, sealed) = futures_util::join!(this.insert_mirror(models), seal);
+                    stored?;
+                    sealed?
+                }
+                None => seal.await?,
+            });
+        }
+        if let Some(models) = ready {
+            self.insert_mirror(models).await?;
+        }
+        Ok(())
+    }
+
+    fn sealed_mirror(
+        &self,
+        ehr: &EhrId,
+        run: RunId,
+        rows: Vec<MirrorRow>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<mirror::ActiveModel>, StoreError> {
+        let sealed = rows.into_iter().map(|row| {
             let place = row_id(ehr, &row.version.key);
-            let body = self.seal_json(Class::Mirror, subject, "mirror", "body", &place, &row.body)?;
-            change.changed.push((row.version.key.clone(), row.patient.clone()));
-            models.push(mirror::ActiveModel {
+            let subject = subject(ehr, row.patient.as_ref());
+            let body = self.seal_json(Class::Mirror, &subject, "mirror", "body", &place, &row.body)?;
+            Ok(mirror::ActiveModel {
                 tenant: Set(self.tenant.to_string()),
                 ehr: Set(ehr.to_string()),
-                resource_type: Set(kind.as_str().to_owned()),
+                resource_type: Set(row.version.key.resource_type.as_str().to_owned()),
                 id: Set(row.version.key.id),
                 patient: Set(row.patient.map(|id| id.to_string())),
                 version_id: Set(row.version.version_id),
@@ -124,8 +151,12 @@ impl Tx<'_> {
                 seen_run: Set(Some(run.0)),
                 updated_at: Set(now),
                 deleted_at: Set(None),
-            });
-        }
+            })
+        });
+        sealed.collect()
+    }
+
+    async fn insert_mirror(&self, models: Vec<mirror::ActiveModel>) -> Result<(), StoreError> {
         use mirror::Column as C;
         mirror::Entity::insert_many(models)
             .on_conflict(
@@ -200,23 +231,28 @@ impl View<'_> {
         patients: &[PatientId],
         kinds: &[ResourceType],
     ) -> Result<HashMap<PatientId, Vec<MirrorRow>>, StoreError> {
+        self.sealed_mirror_of_patients(ehr, patients, kinds).await?.open()
+    }
+
+    /// The same, still sealed: opening takes a processor and no database.
+    pub async fn sealed_mirror_of_patients(
+        &self,
+        ehr: &EhrId,
+        patients: &[PatientId],
+        kinds: &[ResourceType],
+    ) -> Result<SealedMirror, StoreError> {
         let rows = mirror::Entity::find()
             .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
             .filter(mirror::Column::Ehr.eq(ehr.as_str()))
-            .filter(mirror::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(mirror::Column::Patient.is_in(padded(patients.iter().map(PatientId::as_str))))
             .filter(mirror::Column::ResourceType.is_in(kinds.iter().map(|kind| kind.as_str())))
             .filter(mirror::Column::DeletedAt.is_null())
             .order_by_asc(mirror::Column::ResourceType)
             .order_by_asc(mirror::Column::Id)
             .all(&self.conn)
             .await?;
-        let mut by_patient: HashMap<PatientId, Vec<MirrorRow>> = HashMap::new();
-        for row in self.mirror_rows(ehr, rows).await? {
-            if let Some(patient) = row.patient.clone() {
-                by_patient.entry(patient).or_default().push(row);
-            }
-        }
-        Ok(by_patient)
+        let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
+        Ok(SealedMirror { ehr: ehr.clone(), rows, keys })
     }
 
     /// All resources of a type that belong to no patient, such as Locations.
@@ -279,26 +315,53 @@ impl View<'_> {
 
     async fn mirror_rows(&self, ehr: &EhrId, rows: Vec<mirror::Model>) -> Result<Vec<MirrorRow>, StoreError> {
         let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
-        let mut read = Vec::with_capacity(rows.len());
-        for row in rows {
-            let Some(kind) = ResourceType::parse(&row.resource_type) else { continue };
-            let key = ResourceKey::new(kind, row.id);
-            let body = keys.open_json("resource", "mirror", "body", &row_id(ehr, &key), &row.body)?;
-            let hash = row
-                .hash
-                .try_into()
-                .map_err(|_| StoreError::Corrupt { what: "resource hash", reason: "wrong length".to_owned() })?;
-            read.push(MirrorRow {
-                version: ResourceVersion { key, version_id: row.version_id, last_updated: row.last_updated },
-                patient: row.patient.map(PatientId::new),
-                hash,
-                body,
-                status: row.status,
-                starts_at: row.starts_at,
-            });
-        }
-        Ok(read)
+        rows.into_iter().filter_map(|row| mirror_row(ehr, row, &keys).transpose()).collect()
     }
+}
+
+/// Rows of the mirror with the keys to them.
+#[derive(Debug)]
+pub struct SealedMirror {
+    ehr: EhrId,
+    rows: Vec<mirror::Model>,
+    keys: LoadedKeys,
+}
+
+impl SealedMirror {
+    /// Opens all rows, by patient.
+    ///
+    /// # Errors
+    /// A row does not open.
+    pub fn open(self) -> Result<HashMap<PatientId, Vec<MirrorRow>>, StoreError> {
+        let mut by_patient: HashMap<PatientId, Vec<MirrorRow>> = HashMap::new();
+        for row in self.rows {
+            if let Some(row) = mirror_row(&self.ehr, row, &self.keys)?
+                && let Some(patient) = row.patient.clone()
+            {
+                by_patient.entry(patient).or_default().push(row);
+            }
+        }
+        Ok(by_patient)
+    }
+}
+
+/// Opens one row; `None` for a type that this version does not know.
+fn mirror_row(ehr: &EhrId, row: mirror::Model, keys: &LoadedKeys) -> Result<Option<MirrorRow>, StoreError> {
+    let Some(kind) = ResourceType::parse(&row.resource_type) else { return Ok(None) };
+    let key = ResourceKey::new(kind, row.id);
+    let body = keys.open_json("resource", "mirror", "body", &row_id(ehr, &key), &row.body)?;
+    let hash = row
+        .hash
+        .try_into()
+        .map_err(|_| StoreError::Corrupt { what: "resource hash", reason: "wrong length".to_owned() })?;
+    Ok(Some(MirrorRow {
+        version: ResourceVersion { key, version_id: row.version_id, last_updated: row.last_updated },
+        patient: row.patient.map(PatientId::new),
+        hash,
+        body,
+        status: row.status,
+        starts_at: row.starts_at,
+    }))
 }
 
 fn subject(ehr: &EhrId, patient: Option<&PatientId>) -> String {

@@ -2,6 +2,7 @@
 //! and every write a `Tx` of one tenant, so that no query can forget whose data it is.
 
 mod alerts;
+mod alike;
 mod answers;
 mod backup;
 mod codes;
@@ -57,7 +58,7 @@ pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
 };
 pub use messages::{Delivery, Settlement};
-pub use mirror::{MirrorChange, MirrorRow};
+pub use mirror::{MirrorChange, MirrorRow, SealedMirror};
 pub use patients::normalised_name;
 pub use pull_runs::{PullRunRow, Watermark};
 pub use quarantine::{Quarantined, Unusable};
@@ -129,7 +130,10 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
+    /// Where reads go.
     db: DatabaseConnection,
+    /// Where writes go: on SQLite one connection of its own, on PostgreSQL the same pool.
+    writing: DatabaseConnection,
     keys: keyring::KeyRing,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -147,11 +151,18 @@ pub struct View<'a> {
 }
 
 impl Store {
-    fn new(db: DatabaseConnection, root: RootKey, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    fn new(
+        db: DatabaseConnection,
+        writing: DatabaseConnection,
+        root: RootKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         let writers = if db.get_database_backend() == DatabaseBackend::Sqlite { 1 } else { 1 << 16 };
         Self {
             inner: Arc::new(Inner {
                 db,
+                writing,
                 keys: keyring::KeyRing::new(root, keyring::KEPT_KEYS),
                 clock,
                 entropy,

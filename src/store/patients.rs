@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use super::events::chunks;
+use super::alike::{chunks, padded, slices};
 use super::tables::{blind_index, patient};
 use super::{StoreError, Tx, View};
 use crate::domain::{ContactSystem, Deceased, EhrId, EmailAddress, Patient, PatientId, PatientStatus, PhoneNumber};
@@ -22,7 +22,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let now = self.now();
         let index = self.view().tenant_keys().await?.index.clone();
-        for chunk in patients.chunks(300) {
+        for chunk in slices(patients, 256) {
             let rows = chunk.iter().map(|p| patient::ActiveModel {
                 tenant: Set(self.tenant.to_string()),
                 ehr: Set(ehr.to_string()),
@@ -48,7 +48,7 @@ impl Tx<'_> {
             blind_index::Entity::delete_many()
                 .filter(blind_index::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(blind_index::Column::Ehr.eq(ehr.as_str()))
-                .filter(blind_index::Column::Patient.is_in(chunk.iter().map(|p| p.id.as_str())))
+                .filter(blind_index::Column::Patient.is_in(padded(chunk.iter().map(|p| p.id.as_str()))))
                 .exec(&self.txn)
                 .await?;
             let mut digests = Vec::new();
@@ -78,12 +78,12 @@ impl Tx<'_> {
         patients: &[PatientId],
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        for chunk in patients.chunks(500) {
+        for chunk in patients.chunks(512) {
             patient::Entity::update_many()
                 .col_expr(patient::Column::ReplanAt, Expr::value(at))
                 .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(patient::Column::Ehr.eq(ehr.as_str()))
-                .filter(patient::Column::Id.is_in(chunk.iter().map(PatientId::as_str)))
+                .filter(patient::Column::Id.is_in(padded(chunk.iter().map(PatientId::as_str))))
                 .filter(Condition::any().add(patient::Column::ReplanAt.is_null()).add(patient::Column::ReplanAt.gt(at)))
                 .exec(&self.txn)
                 .await?;
@@ -138,7 +138,7 @@ impl Tx<'_> {
                 .col_expr(patient::Column::ReplanAt, Expr::value(replan_at))
                 .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(patient::Column::Ehr.eq(ehr.as_str()))
-                .filter(patient::Column::Id.is_in(patients))
+                .filter(patient::Column::Id.is_in(padded(patients)))
                 .exec(&self.txn)
                 .await?;
         }
@@ -147,12 +147,16 @@ impl Tx<'_> {
 
     /// Locks these patients' rows until the commit, so that two replicas cannot both spend the last of a budget.
     pub(crate) async fn lock_patients(&mut self, ehr: &EhrId, patients: &[PatientId]) -> Result<(), StoreError> {
+        if self.store.is_sqlite() {
+            // This transaction is the only one that writes.
+            return Ok(());
+        }
         patient::Entity::find()
             .select_only()
             .column(patient::Column::Id)
             .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
             .filter(patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(patient::Column::Id.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(patient::Column::Id.is_in(padded(patients.iter().map(PatientId::as_str))))
             .order_by_asc(patient::Column::Id)
             .lock(LockType::Update)
             .into_tuple::<String>()

@@ -7,6 +7,7 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
+use super::alike::padded;
 use super::tables::{patient, pull_run, watermark};
 use super::{StoreError, Tx, View};
 use crate::domain::{EhrId, PatientId, ResourceType, RunId};
@@ -179,13 +180,13 @@ impl View<'_> {
     /// Which of these patients were never read.
     pub async fn unknown_patients(&self, ehr: &EhrId, patients: &[PatientId]) -> Result<Vec<PatientId>, StoreError> {
         let mut known: HashSet<String> = HashSet::new();
-        for chunk in patients.chunks(500) {
+        for chunk in patients.chunks(512) {
             let rows: Vec<String> = patient::Entity::find()
                 .select_only()
                 .column(patient::Column::Id)
                 .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(patient::Column::Ehr.eq(ehr.as_str()))
-                .filter(patient::Column::Id.is_in(chunk.iter().map(PatientId::as_str)))
+                .filter(patient::Column::Id.is_in(padded(chunk.iter().map(PatientId::as_str))))
                 .into_tuple()
                 .all(&self.conn)
                 .await?;

@@ -9,6 +9,7 @@ use sea_orm::{
     QueryTrait,
 };
 
+use super::alike::padded;
 use super::tables::{quarantine, quarantine_patient};
 use super::{StoreError, Tx, View};
 use crate::domain::{EhrId, PatientId, QuarantineId, ResourceType};
@@ -121,13 +122,13 @@ impl Tx<'_> {
         ids: &[&str],
     ) -> Result<u64, StoreError> {
         let mut resolved = 0;
-        for chunk in ids.chunks(500) {
+        for chunk in ids.chunks(512) {
             let done = quarantine::Entity::update_many()
                 .col_expr(quarantine::Column::ResolvedAt, Expr::value(self.now()))
                 .filter(quarantine::Column::Tenant.eq(self.tenant.as_str()))
                 .filter(quarantine::Column::Ehr.eq(ehr.as_str()))
                 .filter(quarantine::Column::ResourceType.eq(resource_type))
-                .filter(quarantine::Column::ResourceId.is_in(chunk.iter().copied()))
+                .filter(quarantine::Column::ResourceId.is_in(padded(chunk.iter().copied())))
                 .filter(quarantine::Column::ResolvedAt.is_null())
                 .exec(&self.txn)
                 .await?;

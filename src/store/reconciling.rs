@@ -52,7 +52,7 @@ impl View<'_> {
             .all(&self.conn)
             .await?;
         let mut found = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(200) {
+        for chunk in ids.chunks(256) {
             found.extend(self.deliveries(&chunk.iter().copied().map(MessageId).collect::<Vec<_>>()).await?);
         }
         Ok(found)

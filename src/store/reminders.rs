@@ -7,7 +7,7 @@ use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LockBehavior, Lock
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::events::chunks;
+use super::alike::{chunks, padded, slices};
 use super::keyring::Class;
 use super::tables::{decision, message, reminder};
 use super::{StoreError, Tx, View, patient_subject};
@@ -179,7 +179,7 @@ impl Tx<'_> {
         reminder::Entity::update_many()
             .col_expr(reminder::Column::LeasedBy, Expr::value(holder))
             .col_expr(reminder::Column::LeasedUntil, Expr::value(now + lease))
-            .filter(reminder::Column::Id.is_in(rows.iter().map(|row| row.id)))
+            .filter(reminder::Column::Id.is_in(padded(rows.iter().map(|row| row.id))))
             .exec(&self.txn)
             .await?;
         rows.into_iter().map(reminder_of).collect()
@@ -213,7 +213,7 @@ impl Tx<'_> {
             .select_only()
             .column(reminder::Column::Id)
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(reminder::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(reminder::Column::Id.is_in(padded(ids.iter().map(|id| id.0))))
             .filter(reminder::Column::LeasedBy.eq(holder))
             .filter(is_open())
             .lock(LockType::Update)
@@ -249,7 +249,7 @@ impl Tx<'_> {
             alike.entry((state.as_str(), reason.map(Reason::as_str), until)).or_default().push(it);
         }
         for ((state, reason, next_at), decided) in alike {
-            for chunk in decided.chunks(100) {
+            for chunk in slices(&decided, 100) {
                 self.end_turn(chunk, state, reason, next_at).await?;
             }
         }
@@ -293,7 +293,7 @@ impl Tx<'_> {
             update = update.col_expr(C::NextAt, Expr::value(next_at));
         }
         update
-            .filter(C::Id.is_in(decided.iter().map(|it| it.reminder.id.0)))
+            .filter(C::Id.is_in(padded(decided.iter().map(|it| it.reminder.id.0))))
             .filter(C::Tenant.eq(self.tenant.as_str()))
             .exec(&self.txn)
             .await?;
@@ -322,7 +322,7 @@ impl View<'_> {
         let rows = reminder::Entity::find()
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
             .filter(reminder::Column::Ehr.eq(ehr.as_str()))
-            .filter(reminder::Column::Patient.is_in(patients.iter().map(PatientId::as_str)))
+            .filter(reminder::Column::Patient.is_in(padded(patients.iter().map(PatientId::as_str))))
             .order_by_asc(reminder::Column::DueAt)
             .all(&self.conn)
             .await?;

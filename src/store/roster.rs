@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::alike::{padded, slices};
 use super::tables::{mirror, patient, roster};
 use super::{StoreError, Tx, View};
 use crate::domain::{EhrId, PatientId, ResourceKey, ResourceType};
@@ -40,7 +41,7 @@ impl Tx<'_> {
             .collect();
         let added = self.add_to_roster(ehr, source, keys.difference(&known)).await?;
         let gone: Vec<&ResourceKey> = known.difference(keys).collect();
-        for chunk in gone.chunks(300) {
+        for chunk in gone.chunks(256) {
             for kind in chunk.iter().map(|key| key.resource_type).collect::<BTreeSet<_>>() {
                 let ids = chunk.iter().filter(|key| key.resource_type == kind).map(|key| key.id.as_str());
                 roster::Entity::delete_many()
@@ -48,7 +49,7 @@ impl Tx<'_> {
                     .filter(roster::Column::Ehr.eq(ehr.as_str()))
                     .filter(roster::Column::Source.eq(source))
                     .filter(roster::Column::ResourceType.eq(kind.as_str()))
-                    .filter(roster::Column::Id.is_in(ids))
+                    .filter(roster::Column::Id.is_in(padded(ids)))
                     .exec(&self.txn)
                     .await?;
             }
@@ -65,7 +66,7 @@ impl Tx<'_> {
     ) -> Result<usize, StoreError> {
         let now = self.now();
         let keys: Vec<&ResourceKey> = keys.into_iter().collect();
-        for chunk in keys.chunks(300) {
+        for chunk in slices(&keys, 300) {
             let rows = chunk.iter().map(|key| roster::ActiveModel {
                 tenant: Set(self.tenant.to_string()),
                 ehr: Set(ehr.to_string()),
@@ -125,7 +126,7 @@ impl View<'_> {
             .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
             .filter(mirror::Column::Ehr.eq(ehr.as_str()))
             .filter(mirror::Column::ResourceType.eq(kind.as_str()))
-            .filter(mirror::Column::Id.is_in(ids.iter().map(String::as_str)))
+            .filter(mirror::Column::Id.is_in(padded(ids.iter().map(String::as_str))))
             .into_tuple::<String>()
             .all(&self.conn)
             .await?

@@ -4,6 +4,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use super::alike::padded;
 use super::tables::{message, reminder};
 use super::{StoreError, Tx, View};
 use crate::domain::{Address, Channel, EhrId, MessageState, PatientId, Reason, ReminderId, ReminderState, RuleId};
@@ -20,13 +21,13 @@ impl Tx<'_> {
         use reminder::Column as C;
         let now = self.now();
         let mut opened = Vec::new();
-        for chunk in patients.chunks(500) {
+        for chunk in patients.chunks(512) {
             let rows: Vec<(Uuid, String, String)> = reminder::Entity::find()
                 .select_only()
                 .columns([C::Id, C::Patient, C::Rule])
                 .filter(C::Tenant.eq(self.tenant.as_str()))
                 .filter(C::Ehr.eq(ehr.as_str()))
-                .filter(C::Patient.is_in(chunk.iter().map(PatientId::as_str)))
+                .filter(C::Patient.is_in(padded(chunk.iter().map(PatientId::as_str))))
                 .filter(C::State.is_in([ReminderState::Withheld.as_str(), ReminderState::Waiting.as_str()]))
                 .filter(C::Reason.is_in(reasons.iter().map(|reason| reason.as_str())))
                 .filter(C::ExpiresAt.gt(now))
@@ -40,7 +41,7 @@ impl Tx<'_> {
                 .col_expr(C::LeasedBy, Expr::value(None::<Uuid>))
                 .col_expr(C::LeasedUntil, Expr::value(None::<chrono::DateTime<chrono::Utc>>))
                 .col_expr(C::UpdatedAt, Expr::value(now))
-                .filter(C::Id.is_in(rows.iter().map(|(id, _, _)| *id)))
+                .filter(C::Id.is_in(padded(rows.iter().map(|(id, _, _)| *id))))
                 .filter(C::State.is_in([ReminderState::Withheld.as_str(), ReminderState::Waiting.as_str()]))
                 .exec(&self.txn)
                 .await?;
@@ -66,7 +67,7 @@ impl View<'_> {
             .columns([message::Column::AddressDigest, message::Column::Channel])
             .distinct()
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(message::Column::AddressDigest.is_in(by_digest.keys().cloned()))
+            .filter(message::Column::AddressDigest.is_in(padded(by_digest.keys().cloned())))
             .filter(message::Column::State.eq(MessageState::Failed.as_str()))
             .filter(message::Column::Reason.eq(Reason::NoContactPoint.as_str()))
             .into_tuple()

@@ -284,7 +284,7 @@ impl Store {
             .on_conflict(
                 OnConflict::column(C::Name).update_columns([C::Holder, C::Until]).action_cond_where(free).to_owned(),
             )
-            .exec_without_returning(&self.inner.db)
+            .exec_without_returning(&self.inner.writing)
             .await?;
         Ok(done > 0)
     }

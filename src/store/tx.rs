@@ -15,8 +15,10 @@ pub struct Tx<'a> {
     pub(super) store: &'a Store,
     pub(super) tenant: TenantId,
     pub(super) txn: DatabaseTransaction,
-    /// Data keys in use; those made here become known to others only with the commit.
+    /// Data keys in use.
     pub(super) fresh: HashMap<(TenantId, Class, String), Key>,
+    /// Those among them that are not at hand for others yet: what was made here becomes known only with the commit.
+    pub(super) to_keep: Vec<(TenantId, Class, String)>,
     _writer: SemaphorePermit<'a>,
 }
 
@@ -29,8 +31,8 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let txn = self.inner.db.begin_with_options(options).await?;
-        Ok(Tx { store: self, tenant: tenant.clone(), txn, fresh: HashMap::new(), _writer: writer })
+        let txn = self.inner.writing.begin_with_options(options).await?;
+        Ok(Tx { store: self, tenant: tenant.clone(), txn, fresh: HashMap::new(), to_keep: Vec::new(), _writer: writer })
     }
 }
 
@@ -51,8 +53,10 @@ impl Tx<'_> {
 
     pub async fn commit(self) -> Result<(), StoreError> {
         self.txn.commit().await?;
-        for (subject, key) in self.fresh {
-            self.store.keys().keep(subject, key);
+        for subject in self.to_keep {
+            if let Some(key) = self.fresh.get(&subject) {
+                self.store.keys().keep(subject, key.clone());
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::alike::{padded, slices};
 use super::codes::decode;
 use super::tables::write_back;
 use super::{StoreError, Tx, View};
@@ -70,7 +71,7 @@ impl Tx<'_> {
         lines: &[(EhrId, PatientId, WriteBackSubject)],
     ) -> Result<(), StoreError> {
         let now = self.now();
-        for chunk in lines.chunks(300) {
+        for chunk in slices(lines, 256) {
             let rows = chunk.iter().map(|(ehr, patient, subject)| {
                 let (kind, id) = subject.columns();
                 write_back::ActiveModel {
@@ -127,7 +128,7 @@ impl Tx<'_> {
             .col_expr(write_back::Column::LeasedBy, Expr::value(holder))
             .col_expr(write_back::Column::LeasedUntil, Expr::value(now + LEASE))
             .col_expr(write_back::Column::NextAt, Expr::value(now + LEASE))
-            .filter(write_back::Column::Id.is_in(rows.iter().map(|row| row.id)))
+            .filter(write_back::Column::Id.is_in(padded(rows.iter().map(|row| row.id))))
             .exec(&self.txn)
             .await?;
         rows.into_iter().map(write_back_of).collect()

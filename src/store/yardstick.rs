@@ -73,7 +73,7 @@ impl Store {
     /// Makes the plain table.
     pub async fn make_plain_table(&self) -> Result<(), StoreError> {
         self.inner
-            .db
+            .writing
             .execute_unprepared("CREATE TABLE bench_plain (id BIGINT NOT NULL PRIMARY KEY, body TEXT NOT NULL)")
             .await?;
         Ok(())
@@ -81,7 +81,8 @@ impl Store {
 
     /// Ends all connections.
     pub async fn close(&self) -> Result<(), StoreError> {
-        Ok(self.inner.db.clone().close().await?)
+        self.inner.db.clone().close().await?;
+        Ok(self.inner.writing.clone().close().await?)
     }
 }
 
