@@ -74,7 +74,7 @@ pub(super) async fn restore(at: &At, args: RestoreArgs) -> Result<(), Failure> {
             let gateway = Gateway::new(store.clone(), tenant.clone(), Arc::clone(&settings)).await;
             let gateway = gateway.map_err(Failure::remote)?;
             let bar = progress_bar(args.json, "patients");
-            let report = reconcile::run(&gateway, &|done, all| show(&bar, done, all), &actor()).await;
+            let report = Box::pin(reconcile::run(&gateway, &|done, all| show(&bar, done, all), &actor())).await;
             bar.finish_and_clear();
             let report = report.map_err(Failure::remote)?;
             if !args.json {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::json;
+use tokio::sync::mpsc;
 
+use super::lane::Stopping;
 use super::stages::Stage;
 use super::{Outbox, OutboxError, Providers};
 use crate::channels::{OutboundEmail, OutboundSms};
@@ -80,34 +82,58 @@ fn about(tx: &Tx<'_>, message: &Message, kind: EventKind) -> Event {
 }
 
 impl Outbox {
-    /// Calls the providers side by side, and settles the answers in groups as they come: a slow mail relay does not
-    /// keep a text's answer waiting.
+    /// Has the providers called: by the lane where there is one, else here and now.
     pub(super) async fn deliver(&self, ready: Vec<Ready>) -> Result<(), OutboxError> {
-        if ready.is_empty() {
-            return Ok(());
-        }
-        let gate = Gate::default();
-        let calls = stream::iter(ready).map(|it| {
-            let gate = &gate;
-            async move {
-                let outcome = self.call(&it, gate).await;
-                (it, outcome)
-            }
-        });
-        let mut answered = std::pin::pin!(calls.buffer_unordered(CALLS_AT_ONCE));
-        while let Some(first) = answered.next().await {
-            let mut group = vec![first];
-            let until = tokio::time::Instant::now() + SETTLE_WITHIN;
-            while group.len() < SETTLE_AT_ONCE
-                && let Ok(Some(next)) = tokio::time::timeout_at(until, answered.next()).await
-            {
-                group.push(next);
-            }
-            self.watcher.ended(Stage::Deliver);
-            self.settle(group).await?;
-            self.watcher.ended(Stage::Settle);
+        match &self.lane {
+            Some(lane) => lane.take(ready).await,
+            None if ready.is_empty() => {}
+            None => Box::pin(self.carry(stream::iter(ready), &Stopping::default())).await?,
         }
         Ok(())
+    }
+
+    /// Calls the providers side by side, and settles the answers in groups as they come: a slow mail relay does not
+    /// keep a text's answer waiting, and calls go on while answers are stored.
+    pub(super) async fn carry(&self, ready: impl Stream<Item = Ready>, stopping: &Stopping) -> Result<(), OutboxError> {
+        let gate = Gate::default();
+        let (answer, mut answered) = mpsc::channel(2 * SETTLE_AT_ONCE);
+        let calls = async {
+            let calls = ready.map(|it| {
+                let gate = &gate;
+                async move {
+                    let called = if stopping.is_set() { Called::TooLate } else { self.call(&it, gate).await };
+                    (it, called)
+                }
+            });
+            let mut calls = std::pin::pin!(calls.buffer_unordered(CALLS_AT_ONCE));
+            while let Some(called) = calls.next().await {
+                if answer.send(called).await.is_err() {
+                    // Settling failed. What was called is found again as unknown when its lease ends.
+                    break;
+                }
+            }
+            drop(answer);
+        };
+        let settling = async {
+            let mut group = Vec::new();
+            while let Some(first) = answered.recv().await {
+                group.push(first);
+                let until = tokio::time::Instant::now() + SETTLE_WITHIN;
+                while group.len() < SETTLE_AT_ONCE
+                    && let Ok(Some(next)) = tokio::time::timeout_at(until, answered.recv()).await
+                {
+                    group.push(next);
+                }
+                self.watcher.ended(Stage::Deliver);
+                self.settle(std::mem::take(&mut group)).await?;
+                self.watcher.ended(Stage::Settle);
+            }
+            // Closes the channel when settling ends early, so that no more is called than can be settled.
+            drop(answered);
+            Ok(())
+        };
+        let ((), settled) = futures_util::join!(calls, settling);
+        settled
     }
 
     /// Calls the provider, unless the last look says that nothing may go out any more.

@@ -7,6 +7,7 @@ mod deliver;
 mod facts;
 mod flood;
 mod intake;
+mod lane;
 mod providers;
 mod receipts;
 mod release;
@@ -40,6 +41,8 @@ pub enum OutboxError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error("what calls the providers ended unexpectedly: {0}")]
+    Carrier(String),
     #[error("the live rule {rule} cannot be compiled: {problem}")]
     Rule { rule: String, problem: String },
 }
@@ -79,6 +82,8 @@ pub struct Outbox {
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
     watcher: stages::Watcher,
+    /// Where opened messages are handed to; without one they are called before a turn goes on.
+    lane: Option<lane::Lane>,
     look_shared_for: std::time::Duration,
     /// Live rules as they were compiled; a version never changes.
     compiled: Arc<Mutex<BTreeMap<(RuleId, RuleVersionId), CompiledRule>>>,
@@ -103,6 +108,7 @@ impl Outbox {
             ehrs,
             holder,
             watcher: stages::Watcher::default(),
+            lane: None,
             look_shared_for: deliver::LOOK_SHARED_FOR,
             compiled: Arc::default(),
         }
@@ -136,10 +142,46 @@ impl Outbox {
         Ok(next.into_iter().flatten().min())
     }
 
+    /// Releases everything that is due, batch after batch, while the providers are called beside it; answers how many
+    /// reminders were decided and how many messages were opened, when all of them are settled.
+    ///
+    /// # Errors
+    /// As [`Outbox::release_due`].
+    pub async fn release_all_due(&self) -> Result<(usize, usize), OutboxError> {
+        let (releasing, carrier) = self.with_lane();
+        let mut all = (0, 0);
+        let mut released = Ok(());
+        while !carrier.has_ended() {
+            match releasing.release_due().await {
+                Ok((0, _)) => break,
+                Ok((decided, sent)) => all = (all.0 + decided, all.1 + sent),
+                Err(error) => {
+                    released = Err(error);
+                    break;
+                }
+            }
+        }
+        drop(releasing);
+        carrier.finish().await?;
+        released.map(|()| all)
+    }
+
     /// Works until `stop` is done: turns while there is work, then a short rest. An error of one turn is logged and
     /// the next one tries again.
     pub async fn run(&self, mut stop: tokio::sync::watch::Receiver<bool>) {
         while !*stop.borrow() {
+            let (working, carrier) = self.with_lane();
+            working.take_turns(&mut stop, &carrier).await;
+            drop(working);
+            if let Err(error) = carrier.stop().await {
+                tracing::error!(%error, tenant = %self.tenant, "answers of providers could not be settled");
+            }
+        }
+    }
+
+    /// Until `stop` is done, or the carrier ended: it is begun anew then.
+    async fn take_turns(&self, stop: &mut tokio::sync::watch::Receiver<bool>, carrier: &lane::Carrier) {
+        while !*stop.borrow() && !carrier.has_ended() {
             let rest = match self.turn().await {
                 Ok(turn) if !turn.is_idle() => continue,
                 Ok(_) => std::time::Duration::from_millis(500),

@@ -23,7 +23,7 @@ use crate::domain::{Actor, Channel, EmailAddress, MessageBody, Outcome, Phi, Res
 use crate::ehr::clients::Clients;
 use crate::ehr::retry::RealSleeper;
 use crate::outbox::{Outbox, ProviderError, Providers, Stage, Watch};
-use crate::pull::{self, Destination, Mode, PullOptions, TypeReport};
+use crate::pull::{self, Destination, Mode, Prepared, PullOptions, TypeReport};
 use crate::rules::{self, CompiledRule};
 use crate::store::SendMode;
 
@@ -31,6 +31,9 @@ use crate::store::SendMode;
 const CONNECTIONS: usize = 16;
 /// A relay that brings nothing for this long has stopped.
 const RELAY_SILENCE: Duration = Duration::from_secs(20);
+
+/// Messages sent stage after stage, at least.
+const MINIMUM_WATCHED: u32 = 200;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -94,11 +97,13 @@ pub async fn send(
     let house = House::build(database, place, &settings).await?;
     let rule = rule(input.reread)?;
     house.publish(std::slice::from_ref(&rule)).await?;
-    tell(&format!("planning {} reminders", input.messages));
-    prepare(&house, input.messages).await?;
+    // A tenth more, for the run that tells the stages apart.
+    let people = input.messages + (input.messages / 10).max(MINIMUM_WATCHED);
+    tell(&format!("planning {people} reminders"));
+    prepare(&house, people).await?;
     let ehr = if input.reread {
         tell("filling the EHR");
-        Some(Ehr::start(&house, input.messages).await?)
+        Some(Ehr::start(&house, people).await?)
     } else {
         None
     };
@@ -115,18 +120,18 @@ pub async fn send(
         None => None,
     };
     tell("sending with the gateway");
-    let (cost, stages) = gateway(&house, input.messages, &sink).await?;
+    let Sent { messages, cost, stages } = gateway(&house, people, people - input.messages, &sink).await?;
     let figures = SendFigures {
-        messages: input.messages,
+        messages,
         database: database.name(),
         reread: input.reread,
         cost,
-        messages_per_second: cost.rate(input.messages.into()),
-        cpu_micros_each: cost.micros_each(input.messages.into()),
+        messages_per_second: cost.rate(messages.into()),
+        cpu_micros_each: cost.micros_each(messages.into()),
         stages,
         ehr_requests: ehr.as_ref().map(Ehr::requests),
-        share_of_bare: bare.cost.seconds / cost.seconds,
-        times_relay: relay.as_ref().map(|relay| relay.cost.seconds / cost.seconds),
+        share_of_bare: cost.rate(messages.into()) / bare.messages_per_second,
+        times_relay: relay.as_ref().map(|relay| cost.rate(messages.into()) / relay.messages_per_second),
         bare,
         relay,
     };
@@ -161,7 +166,8 @@ async fn prepare(house: &House, people: u32) -> Result<(), AppError> {
             if page.is_empty() {
                 break;
             }
-            destination.page(kind, &page, &mut asked, &mut TypeReport::default()).await?;
+            let page = Prepared::of(kind, page, house.store.clock().now());
+            destination.page(page, &mut asked, &mut TypeReport::default()).await?;
         }
         house.complete(kind, run).await?;
     }
@@ -180,28 +186,40 @@ async fn prepare(house: &House, people: u32) -> Result<(), AppError> {
     Ok(())
 }
 
-async fn gateway(house: &House, messages: u32, sink: &Sink) -> Result<(Cost, Vec<StageFigures>), AppError> {
+/// What the gateway sent at full speed, and what the stages took of each message before.
+struct Sent {
+    messages: u32,
+    cost: Cost,
+    stages: Vec<StageFigures>,
+}
+
+/// Sends what is due: the first `watched` messages stage after stage, since stages that overlap cannot be told apart,
+/// the others as the product does.
+async fn gateway(house: &House, people: u32, watched: u32, sink: &Sink) -> Result<Sent, AppError> {
     let providers = Arc::new(Providers::from_settings(&house.settings)?);
     let clients = Clients::new(house.store.clone(), house.tenant.clone(), Arc::new(RealSleeper));
-    let watch = Arc::new(StageWatch::default());
     let outbox = Outbox::new(house.store.clone(), house.tenant.clone(), house.settings.clone(), providers, clients);
-    let outbox = outbox.watched_by(watch.clone());
     let before = sink.taken();
-    let meter = Meter::start();
+    let watch = Arc::new(StageWatch::default());
+    let stepwise = outbox.clone().watched_by(watch.clone());
     watch.begin();
-    loop {
-        let (decided, _) = outbox.release_due().await?;
-        if decided == 0 {
-            break;
+    let mut stepped = 0;
+    while stepped < watched {
+        match stepwise.release_due().await? {
+            (0, _) => break,
+            (decided, _) => stepped += decided as u32,
         }
     }
+    let stages = watch.figures(stepped.into());
+    let meter = Meter::start();
+    outbox.release_all_due().await?;
     let cost = meter.stop();
     let taken = sink.taken() - before;
     let view = house.store.view(&house.tenant);
     let (counted, queued) = (view.count_messages(&house.ehr).await?, view.count_write_backs(&house.ehr).await?);
     let on_the_way = counted.get("email").and_then(|states| states.get("on_its_way")).copied().unwrap_or(0);
     let pending = queued.get("pending").copied().unwrap_or(0);
-    let all = u64::from(messages);
+    let all = u64::from(people);
     if (taken, on_the_way, pending) != (all, all, all) {
         let reminders = view.count_reminders(&house.ehr).await?;
         return Err(AppError::Bench(format!(
@@ -209,7 +227,7 @@ async fn gateway(house: &House, messages: u32, sink: &Sink) -> Result<(Cost, Vec
              reminders: {reminders:?}"
         )));
     }
-    Ok((cost, watch.figures(all)))
+    Ok(Sent { messages: people - stepped, cost, stages })
 }
 
 /// The mail client alone, with as many connections.
