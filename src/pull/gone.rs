@@ -45,7 +45,7 @@ impl Run<'_> {
                 }
             }
             if !found.is_empty() {
-                self.destination().keep(kind, &found, report).await?;
+                self.destination().keep(kind, found, report).await?;
             }
             self.forget(kind, &gone, report).await?;
         }
@@ -100,7 +100,7 @@ impl Run<'_> {
         if view.mirror_resource(&connection.id, survivor).await?.is_none()
             && let Ok(Read::Found(found)) = self.client.read(survivor, None).await
         {
-            self.destination().keep(ResourceType::Patient, &[found.resource], &mut TypeReport::default()).await?;
+            self.destination().keep(ResourceType::Patient, vec![found.resource], &mut TypeReport::default()).await?;
         }
         Ok(())
     }

@@ -20,19 +20,22 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Sorts what a server gave as `kind`.
-    pub fn of(resources: &[Value], kind: ResourceType, now: DateTime<Utc>) -> Self {
+    pub fn of(resources: Vec<Value>, kind: ResourceType, now: DateTime<Utc>) -> Self {
         let mut intake = Self::default();
         for resource in resources {
-            if let Err(issue) = intake.take(resource, kind, now) {
-                // Nothing of it is in the mirror: what is missing there of these patients proves nothing.
-                let hides_from = read::subjects_of(resource);
-                intake.unusable.push(Unusable { hides_from, ..unusable(resource, kind, issue) });
+            match intake.read(&resource, kind, now) {
+                Ok(row) => intake.keep(resource, row),
+                Err(issue) => {
+                    // Nothing of it is in the mirror: what is missing there of these patients proves nothing.
+                    let hides_from = read::subjects_of(&resource);
+                    intake.unusable.push(Unusable { hides_from, ..unusable(&resource, kind, issue) });
+                }
             }
         }
         intake
     }
 
-    fn take(&mut self, resource: &Value, kind: ResourceType, now: DateTime<Utc>) -> Result<(), Issue> {
+    fn read(&mut self, resource: &Value, kind: ResourceType, now: DateTime<Utc>) -> Result<Row, Issue> {
         let version = read::version_of(resource).filter(|version| version.key.resource_type == kind);
         let version = version.ok_or_else(|| fatal(kind.as_str(), format!("is not a {kind} with an id")))?;
         let mut row = Row { version, patient: None, status: None, starts_at: None };
@@ -79,16 +82,19 @@ impl Intake {
                 row.patient = Some(usable(read)?.subject);
             }
         }
-        let body = prune::prune(resource);
+        Ok(row)
+    }
+
+    fn keep(&mut self, mut resource: Value, row: Row) {
+        prune::prune_in_place(&mut resource);
         self.rows.push(MirrorRow {
-            hash: hash::content_hash(&body),
+            hash: hash::content_hash(&resource),
             version: row.version,
             patient: row.patient,
-            body,
+            body: resource,
             status: row.status,
             starts_at: row.starts_at,
         });
-        Ok(())
     }
 
     /// The patient of a record that speaks for the patient, readable or not. One that cannot be read is shown in
@@ -167,7 +173,7 @@ mod tests {
             json!({"resourceType": "Appointment"}),
             json!("no resource at all"),
         ];
-        let intake = Intake::of(&page, ResourceType::Appointment, now());
+        let intake = Intake::of(page.to_vec(), ResourceType::Appointment, now());
         assert_eq!(intake.rows.len(), 1);
         assert_eq!(intake.rows[0].patient, Some(PatientId::new("ada")));
         assert_eq!(intake.rows[0].status.as_deref(), Some("booked"));
@@ -191,7 +197,7 @@ mod tests {
             json!({"resourceType": "Observation", "id": "c", "status": "final"}),
             json!({"resourceType": "Observation", "id": "d", "status": "odd", "subject": {"reference": "Patient/bo"}}),
         ];
-        let intake = Intake::of(&page, ResourceType::Observation, now());
+        let intake = Intake::of(page.to_vec(), ResourceType::Observation, now());
         assert_eq!((intake.rows.len(), intake.unusable.len()), (1, 3));
         assert_eq!(intake.subjects(), [PatientId::new("ada")]);
         let hidden: Vec<&[PatientId]> = intake.unusable.iter().map(|it| it.hides_from.as_slice()).collect();

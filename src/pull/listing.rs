@@ -7,13 +7,13 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use crate::domain::{Issue, ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::{Ask, Changes, PlanSource};
-use crate::ehr::search::{Page, Search};
+use crate::ehr::search::{Page, Pages, Search};
 use crate::fhir::operation_outcome::Severity;
 use crate::fhir::read;
 use crate::store::{StoreError, Unusable, Watermark};
 
 use super::options::Mode;
-use super::page::Run;
+use super::page::{Prepared, Run};
 use super::report::{Progress, TypeReport};
 
 /// How often a search may start again because the server forgot its pages.
@@ -50,6 +50,14 @@ pub(super) struct Seen {
     ignored_window: bool,
     /// The server says itself that this is not all of it.
     pub incomplete: Option<String>,
+}
+
+/// One page, with its matches made ready.
+struct Fetched {
+    page: Page,
+    /// When each of the matches last changed, as far as the server tells.
+    times: Vec<DateTime<Utc>>,
+    prepared: Prepared,
 }
 
 /// "No results" (Epic): says nothing that an empty page does not say.
@@ -170,17 +178,41 @@ impl Run<'_> {
         }
         let mut pages = self.client.search(search);
         let mut seen = Seen::default();
-        while let Some(page) = pages.next().await? {
-            seen.note(&page, from, report);
-            for issue in &page.issues {
-                self.set_aside(no_resource(kind, issue), report).await?;
-            }
-            self.keep_includes(page.includes).await?;
-            let missing = self.destination().page(kind, &page.matches, asked, report).await?;
-            self.fetch_referred(missing, report).await?;
-            (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
+        let mut next = self.fetch(kind, &mut pages).await?;
+        while let Some(fetched) = next.take() {
+            seen.note(&fetched, from, report);
+            let (stored, fetched) =
+                futures_util::join!(self.take(kind, fetched, asked, report), self.fetch(kind, &mut pages));
+            stored?;
+            next = fetched?;
         }
         Ok(seen)
+    }
+
+    /// The next page, made ready to be stored: while one page is stored the next one is on its way.
+    async fn fetch(&self, kind: ResourceType, pages: &mut Pages) -> Result<Option<Fetched>, Stop> {
+        let Some(mut page) = pages.next().await? else { return Ok(None) };
+        let matches = std::mem::take(&mut page.matches);
+        let times = matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated).collect();
+        let prepared = Prepared::beside(kind, matches, self.store.clock().now()).await?;
+        Ok(Some(Fetched { page, times, prepared }))
+    }
+
+    async fn take(
+        &self,
+        kind: ResourceType,
+        Fetched { page, prepared, .. }: Fetched,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<(), StoreError> {
+        for issue in &page.issues {
+            self.set_aside(no_resource(kind, issue), report).await?;
+        }
+        self.keep_includes(page.includes).await?;
+        let missing = self.destination().page(prepared, asked, report).await?;
+        self.fetch_referred(missing, report).await?;
+        (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
+        Ok(())
     }
 
     /// Whether everything is to be read again: as asked for, or because the last time was so long ago.
@@ -218,7 +250,8 @@ impl Run<'_> {
 }
 
 impl Seen {
-    fn note(&mut self, page: &Page, from: Option<DateTime<Utc>>, report: &mut TypeReport) {
+    fn note(&mut self, fetched: &Fetched, from: Option<DateTime<Utc>>, report: &mut TypeReport) {
+        let page = &fetched.page;
         for outcome in page.outcomes.iter().filter(|outcome| outcome.severity() >= Some(Severity::Warning)) {
             let words = format!("the server says of its answer: {}", outcome.summary());
             if outcome.says_incomplete() {
@@ -228,8 +261,7 @@ impl Seen {
             }
         }
         self.server_now = self.server_now.or(page.server_now);
-        let times = page.matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated);
-        for at in times {
+        for at in fetched.times.iter().copied() {
             self.newest = self.newest.max(Some(at));
             // The canary: something older than what was asked for.
             self.ignored_window |= from.is_some_and(|from| at < from);

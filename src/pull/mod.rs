@@ -1,5 +1,5 @@
-//! One pull run: what the EHR has → the mirror → what is planned from it. A page is stored before the next one is asked
-//! for, a watermark moves only after the last page, and what cannot be used goes to quarantine with its reason; an
+//! One pull run: what the EHR has → the mirror → what is planned from it. A page is stored while the next one is
+//! on its way, a watermark moves only after the last page, and what cannot be used goes to quarantine with its reason; an
 //! error in one type or page loses nothing else. This room must not know how a request is sent, how a rule decides, or
 //! how anything is shown.
 
@@ -19,7 +19,7 @@ mod run;
 mod unlisted;
 
 pub use options::{Mode, PullOptions};
-pub use page::Destination;
+pub use page::{Destination, Prepared};
 pub use planning::{PlanCounts, Preview, plan_due, preview};
 pub use reconcile::{AtEhr, DayReport, Missing, Outcome, Recomputed, reconcile_day, reconcile_when_due};
 pub use report::{Progress, RunReport, RunState, TypeReport};

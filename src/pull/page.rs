@@ -52,6 +52,29 @@ pub struct Destination<'a> {
     pub follow: &'a [ResourceType],
 }
 
+/// Resources of one type, read, pruned and hashed: everything about a page that needs no database.
+#[derive(Debug)]
+pub struct Prepared {
+    kind: ResourceType,
+    read: usize,
+    intake: Intake,
+}
+
+impl Prepared {
+    pub fn of(kind: ResourceType, resources: Vec<Value>, now: DateTime<Utc>) -> Self {
+        Self { kind, read: resources.len(), intake: Intake::of(resources, kind, now) }
+    }
+
+    /// The same beside the caller, so that one page is prepared while another is stored.
+    ///
+    /// # Errors
+    /// The process is ending.
+    pub async fn beside(kind: ResourceType, resources: Vec<Value>, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        let prepared = tokio::task::spawn_blocking(move || Self::of(kind, resources, now)).await;
+        prepared.map_err(|_| StoreError::Database("a page was not prepared: the process is ending".to_owned()))
+    }
+}
+
 impl Destination<'_> {
     /// Stores one page of one type, and answers what it refers to and the mirror lacks: each is answered once, as
     /// `asked` remembers it.
@@ -60,12 +83,11 @@ impl Destination<'_> {
     /// The store refuses; then nothing of the page is stored.
     pub async fn page(
         &self,
-        kind: ResourceType,
-        resources: &[Value],
+        page: Prepared,
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Vec<ResourceKey>, StoreError> {
-        let named = self.keep(kind, resources, report).await?;
+        let named = self.store_prepared(page, report).await?;
         let missing = self.missing(&named, asked).await?;
         report.pages += 1;
         Ok(missing)
@@ -75,12 +97,16 @@ impl Destination<'_> {
     pub(super) async fn keep(
         &self,
         kind: ResourceType,
-        resources: &[Value],
+        resources: Vec<Value>,
         report: &mut TypeReport,
     ) -> Result<Named, StoreError> {
+        self.store_prepared(Prepared::of(kind, resources, self.store.clock().now()), report).await
+    }
+
+    async fn store_prepared(&self, page: Prepared, report: &mut TypeReport) -> Result<Named, StoreError> {
         let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
-        let intake = Intake::of(resources, kind, now);
+        let Prepared { kind, read, intake } = page;
         let mut named = Named { patients: intake.subjects(), locations: intake.locations, others: BTreeSet::new() };
         if !self.follow.is_empty() {
             for row in &intake.rows {
@@ -90,8 +116,9 @@ impl Destination<'_> {
         let well: Vec<String> = intake
             .rows
             .iter()
-            .map(|row| row.version.key.id.clone())
+            .map(|row| row.version.key.id.as_str())
             .filter(|id| !intake.unusable.iter().any(|it| it.resource_id == *id))
+            .map(str::to_owned)
             .collect();
         let mut tx = self.store.write(tenant).await?;
         let change = tx.upsert_mirror(ehr, self.run, intake.rows).await?;
@@ -122,7 +149,7 @@ impl Destination<'_> {
         let events = events.collect();
         tx.append_all(events).await?;
         tx.commit().await?;
-        report.read += resources.len();
+        report.read += read;
         report.changed += change.changed.len();
         report.unchanged += change.unchanged;
         report.quarantined += intake.unusable.len();
@@ -174,7 +201,7 @@ impl Run<'_> {
             let of_kind: Vec<Value> =
                 includes.iter().filter(|it| it["resourceType"] == kind.as_str()).cloned().collect();
             if !of_kind.is_empty() {
-                self.destination().keep(*kind, &of_kind, &mut TypeReport::default()).await?;
+                self.destination().keep(*kind, of_kind, &mut TypeReport::default()).await?;
             }
         }
         Ok(())

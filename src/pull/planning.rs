@@ -1,10 +1,12 @@
 //! From the mirror to reminders: patients whose plan is due, a few in each transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::domain::{
     Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
@@ -12,14 +14,16 @@ use crate::domain::{
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{Hidden, MirrorRow, Store, StoreError, Tx};
+use crate::store::{Hidden, MirrorRow, SealedMirror, Store, StoreError, Tx};
 
 use super::cohorts;
 use super::options::PullOptions;
 use super::run::PullError;
 
-/// Patients planned in one transaction: few, so that others get at the database between.
-const CHUNK: u64 = 50;
+/// Patients planned in one transaction: few enough that others get at the database within a tenth of a second.
+const CHUNK: u64 = 256;
+/// Of them, patients planned together beside the database's work on others.
+const PART: usize = 64;
 
 /// What planning did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -54,7 +58,7 @@ pub async fn plan_due(
     progress: &(dyn Fn(PlanCounts) + Send + Sync),
 ) -> Result<PlanCounts, PullError> {
     cohorts::step(store, tenant, ehr).await?;
-    let ground = ground(store, tenant, ehr, options).await?;
+    let ground = Arc::new(ground(store, tenant, ehr, options).await?);
     let mut counts = PlanCounts::default();
     loop {
         let mut tx = store.write(tenant).await?;
@@ -110,45 +114,109 @@ pub(super) async fn ground(
     })
 }
 
+/// Plans patients a part at a time: while one part is opened and planned, the database stores the plans of the part
+/// before it and reads the part after it.
 async fn plan_chunk(
     tx: &mut Tx<'_>,
-    ground: &Ground,
+    ground: &Arc<Ground>,
     due: &[PatientId],
     counts: &mut PlanCounts,
 ) -> Result<(), StoreError> {
     let now = tx.now();
-    let ehr = &ground.ehr;
-    let view = tx.view();
-    let mirror = view.mirror_of_patients_in(ehr, due, &ground.kinds).await?;
-    let existing = view.reminders_of_patients(ehr, due).await?;
-    let enrolments = view.enrolments_of(ehr, due).await?;
-    let hidden = view.hidden_of(ehr, due).await?;
-    let mut planned = Vec::with_capacity(due.len());
-    let mut events = Vec::new();
-    let mut new = Vec::new();
-    for patient in due {
-        let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
-        let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
-        let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
-        let (mut changes, replan_at) = match facts_of(patient, rows, now) {
-            Some((facts, body)) => {
-                let plan = plan_one(ground, &facts, body, rows, &hidden, existing, &enrolments, now);
-                let mut changes = rules::reconcile(existing, &plan);
-                changes.cancel.extend(rules::retire(existing, &ground.live));
-                (changes, plan.replan_at)
-            }
-            None => (all_ended(tx, ehr, patient, existing).await?, None),
-        };
-        new.extend(std::mem::take(&mut changes.insert).into_iter().map(|plan| (patient.clone(), plan)));
-        apply(tx, ehr, patient, changes, &mut events, counts).await?;
-        planned.push((patient.clone(), replan_at));
+    let mut planning: Option<JoinHandle<Result<Vec<Planned>, StoreError>>> = None;
+    for part in due.chunks(PART) {
+        let part = Part::read(tx, ground, part).await?;
+        let ground_of_part = ground.clone();
+        let next = tokio::task::spawn_blocking(move || part.plan(&ground_of_part, now));
+        if let Some(planned) = planning.replace(next) {
+            keep(tx, ground, done(planned).await?, counts).await?;
+        }
     }
-    // In one statement for the chunk; nothing above looks at them.
-    insert(tx, ehr, new, &mut events, counts).await?;
-    tx.append_all(events).await?;
-    tx.patients_planned(ehr, &planned).await?;
+    if let Some(planned) = planning {
+        keep(tx, ground, done(planned).await?, counts).await?;
+    }
     counts.patients += due.len();
     Ok(())
+}
+
+async fn done(planning: JoinHandle<Result<Vec<Planned>, StoreError>>) -> Result<Vec<Planned>, StoreError> {
+    // A panic is a mistake in a rule's evaluation; it must not pass for an empty plan.
+    planning.await.map_err(|_| StoreError::Database("planning was cut off; it will be tried again".to_owned()))?
+}
+
+/// Some patients as the store has them, not opened yet.
+struct Part {
+    patients: Vec<PatientId>,
+    mirror: SealedMirror,
+    existing: HashMap<PatientId, Vec<Reminder>>,
+    enrolments: Vec<Enrolment>,
+    hidden: Hidden,
+}
+
+/// What is to become of one patient's reminders.
+struct Planned {
+    patient: PatientId,
+    /// Those that stand.
+    existing: Vec<Reminder>,
+    /// The changes and the next instant to plan at; `None` where there is no record to plan on.
+    plan: Option<(Changes, Option<DateTime<Utc>>)>,
+}
+
+impl Part {
+    async fn read(tx: &Tx<'_>, ground: &Ground, patients: &[PatientId]) -> Result<Self, StoreError> {
+        let view = tx.view();
+        Ok(Self {
+            mirror: view.sealed_mirror_of_patients(&ground.ehr, patients, &ground.kinds).await?,
+            existing: view.reminders_of_patients(&ground.ehr, patients).await?,
+            enrolments: view.enrolments_of(&ground.ehr, patients).await?,
+            hidden: view.hidden_of(&ground.ehr, patients).await?,
+            patients: patients.to_vec(),
+        })
+    }
+
+    fn plan(mut self, ground: &Ground, now: DateTime<Utc>) -> Result<Vec<Planned>, StoreError> {
+        let mirror = self.mirror.open()?;
+        let planned = self.patients.into_iter().map(|patient| {
+            let rows = mirror.get(&patient).map_or(&[][..], Vec::as_slice);
+            let existing = self.existing.remove(&patient).unwrap_or_default();
+            let enrolments: Vec<Enrolment> =
+                self.enrolments.iter().filter(|it| it.patient == patient).cloned().collect();
+            let plan = facts_of(&patient, rows, now).map(|(facts, body)| {
+                let plan = plan_one(ground, &facts, body, rows, &self.hidden, &existing, &enrolments, now);
+                let mut changes = rules::reconcile(&existing, &plan);
+                changes.cancel.extend(rules::retire(&existing, &ground.live));
+                (changes, plan.replan_at)
+            });
+            Planned { patient, existing, plan }
+        });
+        Ok(planned.collect())
+    }
+}
+
+/// Stores what was planned, with its events.
+async fn keep(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    plans: Vec<Planned>,
+    counts: &mut PlanCounts,
+) -> Result<(), StoreError> {
+    let ehr = &ground.ehr;
+    let mut planned = Vec::with_capacity(plans.len());
+    let mut events = Vec::new();
+    let mut new = Vec::new();
+    for Planned { patient, existing, plan } in plans {
+        let (mut changes, replan_at) = match plan {
+            Some(plan) => plan,
+            None => (all_ended(tx, ehr, &patient, &existing).await?, None),
+        };
+        new.extend(std::mem::take(&mut changes.insert).into_iter().map(|plan| (patient.clone(), plan)));
+        apply(tx, ehr, &patient, changes, &mut events, counts).await?;
+        planned.push((patient, replan_at));
+    }
+    // In one statement for all; nothing above looks at them.
+    insert(tx, ehr, new, &mut events, counts).await?;
+    tx.append_all(events).await?;
+    tx.patients_planned(ehr, &planned).await
 }
 
 pub(super) fn facts_of<'r>(

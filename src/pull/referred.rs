@@ -49,7 +49,7 @@ impl Run<'_> {
             let mut aside = TypeReport::default();
             match answer {
                 Ok(Read::Found(found)) => {
-                    self.destination().keep(key.resource_type, &[found.resource], &mut aside).await?;
+                    self.destination().keep(key.resource_type, vec![found.resource], &mut aside).await?;
                 }
                 Ok(Read::Gone { .. }) => self.set_aside(absent(&key, "the EHR does not have it"), report).await?,
                 Ok(Read::Moved(_)) => self.set_aside(absent(&key, "it was merged into another record"), report).await?,

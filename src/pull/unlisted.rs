@@ -12,7 +12,7 @@ use crate::ehr::search::Search;
 use crate::store::{BY_ID, Unusable, Watermark};
 
 use super::listing::{Stop, instant};
-use super::page::Run;
+use super::page::{Prepared, Run};
 use super::report::TypeReport;
 use super::roster::ROSTER_TYPES;
 
@@ -227,7 +227,8 @@ impl Run<'_> {
                 }
             }
             if !found.is_empty() {
-                let missing = self.destination().page(kind, &found, asked, report).await?;
+                let page = Prepared::of(kind, found, self.store.clock().now());
+                let missing = self.destination().page(page, asked, report).await?;
                 self.fetch_referred(missing, report).await?;
             }
         }

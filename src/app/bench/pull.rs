@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Tell;
-use super::corpus::{Corpus, Source};
+use super::corpus::{Corpus, Pages, Source};
 use super::house::{BenchDatabase, House, Place, monday};
 use super::meter::{Cost, Meter};
 use crate::app::AppError;
-use crate::pull::{self, Destination, Mode, PlanCounts, PullOptions, TypeReport};
+use crate::domain::ResourceType;
+use crate::pull::{self, Destination, Mode, PlanCounts, Prepared, PullOptions, TypeReport};
 use crate::rules;
 
 pub type PullInput = Source;
@@ -134,18 +135,37 @@ pub(super) async fn mirror(corpus: &Corpus, house: &House) -> Result<usize, AppE
     let region = house.settings.organisation.region.clone();
     let destination =
         Destination { store: &house.store, tenant: &house.tenant, ehr: &house.ehr, run, region: &region, follow: &[] };
+    let now = house.store.clock().now();
     let mut asked = HashSet::new();
     let mut quarantined = 0;
     for (kind, pages) in corpus.types() {
         let mut report = TypeReport::default();
-        for page in pages? {
-            let resources: Result<Vec<Value>, AppError> = page?.iter().map(|line| parsed(line)).collect();
-            destination.page(kind, &resources?, &mut asked, &mut report).await?;
+        let (mut next, mut pages) = ahead(pages?, kind, now).await?;
+        while let Some(page) = next.take() {
+            // As a pull does: while one page is stored the next one is read.
+            let (stored, read) =
+                futures_util::join!(destination.page(page, &mut asked, &mut report), ahead(pages, kind, now));
+            stored?;
+            (next, pages) = read?;
         }
         house.complete(kind, run).await?;
         quarantined += report.quarantined;
     }
     Ok(quarantined)
+}
+
+/// Reads, parses and prepares the next page beside the caller; gives the pages back.
+async fn ahead(
+    mut pages: Pages,
+    kind: ResourceType,
+    now: DateTime<Utc>,
+) -> Result<(Option<Prepared>, Pages), AppError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let Some(page) = pages.next() else { return Ok((None, pages)) };
+        let resources: Result<Vec<Value>, AppError> = page?.iter().map(|line| parsed(line)).collect();
+        Ok((Some(Prepared::of(kind, resources?, now)), pages))
+    });
+    read.await.map_err(|error| AppError::Bench(format!("a page was not read: {error}")))?
 }
 
 fn parsed(line: &str) -> Result<Value, AppError> {

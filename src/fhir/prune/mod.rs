@@ -15,17 +15,24 @@ use tree::Node;
 /// The resource with only the allowed elements, and with code systems in their canonical URLs. A type that Beckon does
 /// not read keeps nothing.
 pub fn prune(resource: &Value) -> Value {
+    let mut kept = resource.clone();
+    prune_in_place(&mut kept);
+    kept
+}
+
+/// The same, of a resource that is not needed whole any more.
+pub fn prune_in_place(resource: &mut Value) {
     let kind = json::text(resource, "resourceType").and_then(ResourceType::parse);
-    let (Some(kind), Value::Object(fields)) = (kind, resource) else {
-        return Value::Object(Map::new());
+    let (Some(kind), Value::Object(fields)) = (kind, &mut *resource) else {
+        *resource = Value::Object(Map::new());
+        return;
     };
-    let mut kept = keep_fields(fields, table::of(kind));
+    keep_fields(fields, table::of(kind));
     if kind == ResourceType::Patient
-        && let Some(identifiers) = kept.get_mut("identifier").and_then(Value::as_array_mut)
+        && let Some(identifiers) = fields.get_mut("identifier").and_then(Value::as_array_mut)
     {
         identifiers.retain(is_record_identifier);
     }
-    Value::Object(kept)
 }
 
 /// Whether a rule may read `path`: an element that the mirror keeps, or one above or below it. Takes paths with and
@@ -61,43 +68,55 @@ const EXTENSIONS: &[&str] =
 
 /// What is wrong in kind keeps its presence and loses its content: `{}` still reads as "there, and unreadable", where an
 /// absent `deceasedDateTime` would read as alive.
-fn keep(value: &Value, node: &Node) -> Value {
+fn keep(value: &mut Value, node: &Node) {
     match value {
-        Value::Null => Value::Null,
-        Value::Array(items) => Value::Array(items.iter().map(|item| keep(item, node)).collect()),
-        Value::Object(fields) if !node.is_leaf() => Value::Object(keep_fields(fields, node)),
-        plain if node.is_leaf() && !plain.is_object() => plain.clone(),
-        _ => Value::Object(Map::new()),
+        Value::Null => {}
+        Value::Array(items) => items.iter_mut().for_each(|item| keep(item, node)),
+        Value::Object(fields) if !node.is_leaf() => keep_fields(fields, node),
+        plain if node.is_leaf() && !plain.is_object() => {}
+        wrong => *wrong = Value::Object(Map::new()),
     }
 }
 
-fn keep_fields(fields: &Map<String, Value>, node: &Node) -> Map<String, Value> {
-    let mut kept = Map::new();
-    for (key, field) in fields {
-        let found = if key == "extension" {
-            keep_extensions(field)
-        } else if key == "modifierExtension" {
-            // That there is one must stay in sight; what it says need not.
-            (!field.is_null()).then(|| only_urls(field))
-        } else if let Some(element) = key.strip_prefix('_') {
-            // Beside a list stands a list that must keep its places; nothing in it is needed.
-            let beside_list = fields.get(element).is_some_and(Value::is_array);
-            node.child(element).filter(|_| !beside_list).and_then(|_| keep_primitive_extension(field))
-        } else {
-            node.child(key).map(|child| keep(field, child))
-        };
-        if let Some(found) = found {
-            let found = if key == "system" { canonical(found) } else { found };
-            kept.insert(key.clone(), found);
+fn keep_fields(fields: &mut Map<String, Value>, node: &Node) {
+    // Beside a list stands a list that must keep its places; nothing in it is needed.
+    let beside_lists: Vec<String> = fields
+        .keys()
+        .filter(|key| key.strip_prefix('_').is_some_and(|element| fields.get(element).is_some_and(Value::is_array)))
+        .cloned()
+        .collect();
+    fields.retain(|key, field| {
+        if key == "extension" {
+            return replace(field, keep_extensions);
         }
-    }
-    kept
+        if key == "modifierExtension" {
+            // That there is one must stay in sight; what it says need not.
+            return replace(field, |field| (!field.is_null()).then(|| only_urls(field)));
+        }
+        if let Some(element) = key.strip_prefix('_') {
+            let known = node.child(element).is_some() && !beside_lists.contains(key);
+            return known && replace(field, keep_primitive_extension);
+        }
+        let Some(child) = node.child(key) else { return false };
+        keep(field, child);
+        if key == "system" {
+            let canonical = field.as_str().map(|text| (text, codes::canonical_system(text)));
+            if let Some(other) = canonical.filter(|(text, other)| text != other).map(|(_, other)| Value::from(other)) {
+                *field = other;
+            }
+        }
+        true
+    });
 }
 
-fn canonical(system: Value) -> Value {
-    match system.as_str() {
-        Some(text) => Value::from(codes::canonical_system(text)),
-        None => system,
+/// Puts what is kept of a field in its place; whether anything is.
+fn replace(field: &mut Value, kept: impl FnOnce(&Value) -> Option<Value>) -> bool {
+    match kept(field) {
+        Some(kept) => {
+            *field = kept;
+            true
+        }
+        None => false,
     }
 }
 
