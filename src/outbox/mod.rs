@@ -48,7 +48,7 @@ pub enum OutboxError {
 }
 
 /// How many rows one turn takes of each kind.
-const BATCH: u64 = 200;
+const BATCH: u64 = 400;
 /// How long a claimed reminder is held while the EHR is asked and a decision is made.
 const DECIDE_LEASE: TimeDelta = TimeDelta::minutes(5);
 /// How long a message is held while its provider is called; longer than the longest call, which is a mail relay's ten

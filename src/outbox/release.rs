@@ -18,6 +18,9 @@ use crate::fhir;
 use crate::rules::{CompiledRule, Organisation, RenderFacts, render};
 use crate::store::{Decided, MirrorRow, SendMode, Sending, Tx};
 
+/// Facts that are older than this when a message is opened, because calls before it were slow, are gathered anew.
+const OPEN_WITHIN: TimeDelta = TimeDelta::minutes(1);
+
 impl Outbox {
     /// Decides on due reminders and delivers those released. Answers how many were decided and how many sent.
     ///
@@ -140,7 +143,19 @@ impl Outbox {
         self.settle_undelivered(settled).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
         self.remember_consents(ehr, &gathered, &denied).await?;
-        let opened = self.open(ehr, ready, &gathered.known_contacts()).await?;
+        self.hand_over(Judged { ehr: ehr.clone(), at: now, ready, known: gathered.known_contacts() }).await
+    }
+
+    /// Has what was released opened and called: by the lane where there is one, else here and now. Answers how many
+    /// messages that may be.
+    async fn hand_over(&self, judged: Judged) -> Result<usize, OutboxError> {
+        if judged.ready.is_empty() {
+            return Ok(0);
+        }
+        if let Some(lane) = &self.lane {
+            return Ok(lane.open(judged).await);
+        }
+        let opened = self.open(judged).await?;
         self.watcher.ended(Stage::Open);
         let sent = opened.len();
         self.deliver(opened).await?;
@@ -286,21 +301,19 @@ impl Outbox {
 
     /// The last transaction before the providers are called: everything that could have changed since the facts were
     /// gathered is looked at once more under a lock, then messages, attempts, decisions and events are stored together.
-    async fn open(
-        &self,
-        ehr: &EhrId,
-        ready: Vec<(Reminder, Decision, Message)>,
-        known: &BTreeSet<MessageId>,
-    ) -> Result<Vec<Ready>, OutboxError> {
-        if ready.is_empty() {
-            return Ok(Vec::new());
-        }
+    pub(super) async fn open(&self, judged: Judged) -> Result<Vec<Ready>, OutboxError> {
+        let Judged { ehr, at, ready, known } = judged;
         let mut tx = self.store.write(&self.tenant).await?;
         let mut patients: Vec<PatientId> = ready.iter().map(|(reminder, _, _)| reminder.patient.clone()).collect();
         patients.sort();
         patients.dedup();
-        tx.lock_patients(ehr, &patients).await?;
+        tx.lock_patients(&ehr, &patients).await?;
         let ids: Vec<ReminderId> = ready.iter().map(|(reminder, _, _)| reminder.id).collect();
+        if tx.now() - at > OPEN_WITHIN {
+            tx.put_back_reminders(self.holder, &ids).await?;
+            tx.commit().await?;
+            return Ok(Vec::new());
+        }
         let held: BTreeSet<ReminderId> = tx.still_held(self.holder, &ids).await?.into_iter().collect();
         let sending = tx.view().sending().await?;
         if sending.mode == SendMode::Off || sending.held_at.is_some() {
@@ -312,17 +325,21 @@ impl Outbox {
             .map(|(_, _, message)| (message.address.clone(), message.channel, message.rule.clone()))
             .collect();
         let opted_out = tx.view().opted_out_now(&asked).await?;
-        // Another replica may have messaged the same person since the facts were gathered: then the budget was judged on
-        // too little, and the reminder is decided anew when its lease runs out.
+        // The same person may have been messaged since the facts were gathered, by another replica or by the batch before
+        // this one: then the budget was judged on too little, and the reminder is decided anew.
         let since = tx.now() - TimeDelta::days(1);
-        let contacts = tx.view().contacts_since(ehr, &patients, since).await?;
+        let contacts = tx.view().contacts_since(&ehr, &patients, since).await?;
         let surprised: BTreeSet<PatientId> =
             contacts.into_iter().filter(|(_, message, _)| !known.contains(message)).map(|(it, _, _)| it).collect();
         let mut opening = Vec::with_capacity(ready.len());
+        let mut anew = Vec::new();
         for ((reminder, decision, message), opted_out) in ready.into_iter().zip(opted_out) {
+            if surprised.contains(&reminder.patient) {
+                anew.push(reminder.id);
+                continue;
+            }
             let allowed = held.contains(&reminder.id)
                 && !opted_out
-                && !surprised.contains(&reminder.patient)
                 && sending.halt_for(message.rule.as_ref(), message.channel).is_none();
             if allowed {
                 opening.push((reminder, decision, message));
@@ -335,6 +352,7 @@ impl Outbox {
             tx.commit().await?;
             return Ok(Vec::new());
         }
+        tx.put_back_reminders(self.holder, &anew).await?;
         let messages: Vec<Message> = opening.iter().map(|(_, _, message)| message.clone()).collect();
         tx.insert_messages(&messages, self.holder, SEND_LEASE).await?;
         let mut attempts = Vec::with_capacity(messages.len());
@@ -373,6 +391,15 @@ impl Outbox {
         let hours = tx.view().releases_by_hour(LOOK_BACK_HOURS).await?;
         Ok(is_flood(&hours, now, about_to, self.settings.send.flood_factor, self.settings.send.flood_floor))
     }
+}
+
+/// Reminders of one EHR that were released on what was known then.
+pub(super) struct Judged {
+    ehr: EhrId,
+    at: DateTime<Utc>,
+    pub(super) ready: Vec<(Reminder, Decision, Message)>,
+    /// The messages that the frequency budgets were judged by.
+    known: BTreeSet<MessageId>,
 }
 
 /// A resource as the mirror keeps it.

@@ -9,12 +9,12 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::alike::chunks;
 use super::keyring::{Class, LoadedKeys, NOBODY};
 use super::tables::event;
 use super::{StoreError, Tx, View};
 use crate::clock::hexadecimal;
 use crate::domain::{Actor, EhrId, Event, EventId, EventKind, EventOutcome, MessageId, PatientId, ReminderId, RuleId};
+use crate::seal::IndexKey;
 
 /// What is sealed of an event.
 #[derive(Serialize, Deserialize)]
@@ -50,37 +50,35 @@ impl Tx<'_> {
         let subjects: Vec<String> = events.iter().map(subject_of).collect();
         self.prepare_keys(Class::History, subjects.iter().map(String::as_str)).await?;
         let mac_key = self.view().tenant_keys().await?.mac.clone();
-        let mut rows = Vec::with_capacity(events.len());
-        for (event, subject) in events.into_iter().zip(&subjects) {
-            let mut salt = [0_u8; 32];
-            self.store.entropy().fill(&mut salt);
-            let leaf = leaf(&event, &salt);
-            let mac = mac_key.mac(&mac_input(&event, &leaf));
-            let row = event.id.to_string();
-            let sealed = SealedDetail { salt: hexadecimal(&salt), detail: event.detail };
-            let detail = self.seal_json(Class::History, subject, "event", "detail", &row, &sealed)?;
-            rows.push(event::ActiveModel {
-                id: Set(event.id.0),
-                tenant: Set(self.tenant.to_string()),
-                seq: Set(None),
-                at: Set(event.at),
-                actor: Set(event.actor.as_text()),
-                kind: Set(event.kind.as_str().to_owned()),
-                outcome: Set(event.outcome.as_str().to_owned()),
-                ehr: Set(event.ehr.map(|id| id.to_string())),
-                patient: Set(event.patient.map(|id| id.to_string())),
-                rule: Set(event.rule.map(|id| id.to_string())),
-                reminder: Set(event.reminder.map(|id| id.0)),
-                message: Set(event.message.map(|id| id.0)),
-                detail: Set(detail),
-                leaf: Set(leaf),
-                mac: Set(mac),
-            });
-        }
-        for chunk in chunks(rows, 400) {
-            event::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
-        }
-        Ok(())
+        let rows: Vec<(Event, String)> = events.into_iter().zip(subjects).collect();
+        self.insert_in_step(rows, 128, |(event, subject)| self.event_model(event, &subject, &mac_key), None).await
+    }
+
+    fn event_model(&self, event: Event, subject: &str, mac_key: &IndexKey) -> Result<event::ActiveModel, StoreError> {
+        let mut salt = [0_u8; 32];
+        self.store.entropy().fill(&mut salt);
+        let leaf = leaf(&event, &salt);
+        let mac = mac_key.mac(&mac_input(&event, &leaf));
+        let row = event.id.to_string();
+        let sealed = SealedDetail { salt: hexadecimal(&salt), detail: event.detail };
+        let detail = self.seal_json(Class::History, subject, "event", "detail", &row, &sealed)?;
+        Ok(event::ActiveModel {
+            id: Set(event.id.0),
+            tenant: Set(self.tenant.to_string()),
+            seq: Set(None),
+            at: Set(event.at),
+            actor: Set(event.actor.as_text()),
+            kind: Set(event.kind.as_str().to_owned()),
+            outcome: Set(event.outcome.as_str().to_owned()),
+            ehr: Set(event.ehr.map(|id| id.to_string())),
+            patient: Set(event.patient.map(|id| id.to_string())),
+            rule: Set(event.rule.map(|id| id.to_string())),
+            reminder: Set(event.reminder.map(|id| id.0)),
+            message: Set(event.message.map(|id| id.0)),
+            detail: Set(detail),
+            leaf: Set(leaf),
+            mac: Set(mac),
+        })
     }
 
     /// A new event of this transaction, by `actor`.

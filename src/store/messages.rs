@@ -56,14 +56,15 @@ impl Tx<'_> {
         let subjects: Vec<String> = messages.iter().map(|it| patient_subject(&it.ehr, &it.subject)).collect();
         self.prepare_keys(Class::Message, subjects.iter().map(String::as_str)).await?;
         let index = self.view().tenant_keys().await?.index.clone();
-        let mut rows = Vec::with_capacity(messages.len());
-        for (it, subject) in messages.iter().zip(&subjects) {
+        let rows: Vec<(&Message, String)> = messages.iter().zip(subjects).collect();
+        let leased_until = now + lease;
+        let build = |(it, subject): (&Message, String)| {
             let id = it.id.to_string();
             let body = match &it.body {
-                Some(body) => Some(self.seal_json(Class::Message, subject, "message", "body", &id, body)?),
+                Some(body) => Some(self.seal_json(Class::Message, &subject, "message", "body", &id, body)?),
                 None => None,
             };
-            rows.push(message::ActiveModel {
+            Ok(message::ActiveModel {
                 id: Set(it.id.0),
                 tenant: Set(self.tenant.to_string()),
                 ehr: Set(it.ehr.to_string()),
@@ -75,7 +76,7 @@ impl Tx<'_> {
                 purpose: Set(code(&it.purpose)),
                 channel: Set(it.channel.as_str().to_owned()),
                 address_digest: Set(index.digest(it.address.kind(), it.address.expose())),
-                address: Set(self.seal_json(Class::Message, subject, "message", "address", &id, &it.address)?),
+                address: Set(self.seal_json(Class::Message, &subject, "message", "address", &id, &it.address)?),
                 language: Set(it.language.clone()),
                 template: Set(it.template.clone()),
                 detail: Set(code(&it.detail)),
@@ -89,14 +90,11 @@ impl Tx<'_> {
                 expires_at: Set(it.expires_at),
                 next_attempt_at: Set(Some(now)),
                 leased_by: Set(Some(holder)),
-                leased_until: Set(Some(now + lease)),
+                leased_until: Set(Some(leased_until)),
                 updated_at: Set(now),
-            });
-        }
-        for chunk in chunks(rows, 200) {
-            message::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
-        }
-        Ok(())
+            })
+        };
+        self.insert_in_step(rows, 64, build, None).await
     }
 
     /// Opens attempts: from the commit on, a provider may have been called.

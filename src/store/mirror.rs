@@ -104,80 +104,51 @@ impl Tx<'_> {
         let subjects: Vec<String> = new.iter().map(|row| subject(ehr, row.patient.as_ref())).collect();
         self.prepare_keys(Class::Mirror, subjects.iter().map(String::as_str)).await?;
         let now = self.now();
-        // While the database stores one part, the next one is sealed.
-        let mut ready: Option<Vec<mirror::ActiveModel>> = None;
-        for part in chunks(new, 128) {
-            change.changed.extend(part.iter().map(|row| (row.version.key.clone(), row.patient.clone())));
-            let this = &*self;
-            let seal = async move { this.sealed_mirror(ehr, run, part, now) };
-            ready = Some(match ready.take() {
-                Some(models) => {
-                    let (stored, sealed) = futures_util::join!(this.insert_mirror(models), seal);
-                    stored?;
-                    sealed?
-                }
-                None => seal.await?,
-            });
-        }
-        if let Some(models) = ready {
-            self.insert_mirror(models).await?;
-        }
-        Ok(())
+        change.changed.extend(new.iter().map(|row| (row.version.key.clone(), row.patient.clone())));
+        use mirror::Column as C;
+        let newest = OnConflict::columns([C::Tenant, C::Ehr, C::ResourceType, C::Id])
+            .update_columns([
+                C::Patient,
+                C::VersionId,
+                C::LastUpdated,
+                C::Hash,
+                C::Body,
+                C::Status,
+                C::StartsAt,
+                C::SeenRun,
+                C::UpdatedAt,
+                C::DeletedAt,
+            ])
+            .to_owned();
+        self.insert_in_step(new, 128, |row| self.mirror_model(ehr, run, row, now), Some(&newest)).await
     }
 
-    fn sealed_mirror(
+    fn mirror_model(
         &self,
         ehr: &EhrId,
         run: RunId,
-        rows: Vec<MirrorRow>,
+        row: MirrorRow,
         now: DateTime<Utc>,
-    ) -> Result<Vec<mirror::ActiveModel>, StoreError> {
-        let sealed = rows.into_iter().map(|row| {
-            let place = row_id(ehr, &row.version.key);
-            let subject = subject(ehr, row.patient.as_ref());
-            let body = self.seal_json(Class::Mirror, &subject, "mirror", "body", &place, &row.body)?;
-            Ok(mirror::ActiveModel {
-                tenant: Set(self.tenant.to_string()),
-                ehr: Set(ehr.to_string()),
-                resource_type: Set(row.version.key.resource_type.as_str().to_owned()),
-                id: Set(row.version.key.id),
-                patient: Set(row.patient.map(|id| id.to_string())),
-                version_id: Set(row.version.version_id),
-                last_updated: Set(row.version.last_updated),
-                hash: Set(row.hash.to_vec()),
-                body: Set(body),
-                status: Set(row.status),
-                starts_at: Set(row.starts_at),
-                seen_run: Set(Some(run.0)),
-                updated_at: Set(now),
-                deleted_at: Set(None),
-            })
-        });
-        sealed.collect()
-    }
-
-    async fn insert_mirror(&self, models: Vec<mirror::ActiveModel>) -> Result<(), StoreError> {
-        use mirror::Column as C;
-        mirror::Entity::insert_many(models)
-            .on_conflict(
-                OnConflict::columns([C::Tenant, C::Ehr, C::ResourceType, C::Id])
-                    .update_columns([
-                        C::Patient,
-                        C::VersionId,
-                        C::LastUpdated,
-                        C::Hash,
-                        C::Body,
-                        C::Status,
-                        C::StartsAt,
-                        C::SeenRun,
-                        C::UpdatedAt,
-                        C::DeletedAt,
-                    ])
-                    .to_owned(),
-            )
-            .exec_without_returning(&self.txn)
-            .await?;
-        Ok(())
+    ) -> Result<mirror::ActiveModel, StoreError> {
+        let place = row_id(ehr, &row.version.key);
+        let subject = subject(ehr, row.patient.as_ref());
+        let body = self.seal_json(Class::Mirror, &subject, "mirror", "body", &place, &row.body)?;
+        Ok(mirror::ActiveModel {
+            tenant: Set(self.tenant.to_string()),
+            ehr: Set(ehr.to_string()),
+            resource_type: Set(row.version.key.resource_type.as_str().to_owned()),
+            id: Set(row.version.key.id),
+            patient: Set(row.patient.map(|id| id.to_string())),
+            version_id: Set(row.version.version_id),
+            last_updated: Set(row.version.last_updated),
+            hash: Set(row.hash.to_vec()),
+            body: Set(body),
+            status: Set(row.status),
+            starts_at: Set(row.starts_at),
+            seen_run: Set(Some(run.0)),
+            updated_at: Set(now),
+            deleted_at: Set(None),
+        })
     }
 
     /// Marks resources as gone at the EHR, and answers whose they were.

@@ -206,6 +206,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Gives up the lease on reminders that are to be decided anew at once.
+    pub async fn put_back_reminders(&mut self, holder: Uuid, ids: &[ReminderId]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        reminder::Entity::update_many()
+            .col_expr(reminder::Column::LeasedBy, Expr::value(Option::<Uuid>::None))
+            .col_expr(reminder::Column::LeasedUntil, Expr::value(Option::<DateTime<Utc>>::None))
+            .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(reminder::Column::Id.is_in(padded(ids.iter().map(|id| id.0))))
+            .filter(reminder::Column::LeasedBy.eq(holder))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     /// Of these reminders, those that `holder` still holds and that are still open: the rest were changed meanwhile by
     /// a new plan, a person or another replica, and what was decided on them is void.
     pub async fn still_held(&mut self, holder: Uuid, ids: &[ReminderId]) -> Result<Vec<ReminderId>, StoreError> {
@@ -228,23 +244,9 @@ impl Tx<'_> {
         let subjects: Vec<String> =
             decided.iter().map(|it| patient_subject(&it.reminder.ehr, &it.reminder.patient)).collect();
         self.prepare_keys(Class::Message, subjects.iter().map(String::as_str)).await?;
-        let mut rows = Vec::with_capacity(decided.len());
         let mut alike: BTreeMap<_, Vec<&Decided>> = BTreeMap::new();
-        for (it, subject) in decided.iter().zip(&subjects) {
-            let id = it.decision.id.to_string();
+        for it in decided {
             let (state, reason, next_at) = outcome(&it.decision.verdict, it.reminder.next_at);
-            rows.push(decision::ActiveModel {
-                id: Set(it.decision.id.0),
-                tenant: Set(self.tenant.to_string()),
-                ehr: Set(it.reminder.ehr.to_string()),
-                patient: Set(it.reminder.patient.to_string()),
-                reminder: Set(it.reminder.id.0),
-                rule_version: Set(it.decision.rule_version.to_string()),
-                verdict: Set(state.as_str().to_owned()),
-                reason: Set(reason.map(|reason| reason.as_str().to_owned())),
-                body: Set(self.seal_json(Class::Message, subject, "decision", "body", &id, &it.decision)?),
-                decided_at: Set(it.decision.at),
-            });
             let until = (next_at != it.reminder.next_at).then_some(next_at);
             alike.entry((state.as_str(), reason.map(Reason::as_str), until)).or_default().push(it);
         }
@@ -253,10 +255,24 @@ impl Tx<'_> {
                 self.end_turn(chunk, state, reason, next_at).await?;
             }
         }
-        for chunk in chunks(rows, 300) {
-            decision::Entity::insert_many(chunk).exec_without_returning(&self.txn).await?;
-        }
-        Ok(())
+        let rows: Vec<(&Decided, String)> = decided.iter().zip(subjects).collect();
+        let build = |(it, subject): (&Decided, String)| {
+            let id = it.decision.id.to_string();
+            let (state, reason, _) = outcome(&it.decision.verdict, it.reminder.next_at);
+            Ok(decision::ActiveModel {
+                id: Set(it.decision.id.0),
+                tenant: Set(self.tenant.to_string()),
+                ehr: Set(it.reminder.ehr.to_string()),
+                patient: Set(it.reminder.patient.to_string()),
+                reminder: Set(it.reminder.id.0),
+                rule_version: Set(it.decision.rule_version.to_string()),
+                verdict: Set(state.as_str().to_owned()),
+                reason: Set(reason.map(|reason| reason.as_str().to_owned())),
+                body: Set(self.seal_json(Class::Message, &subject, "decision", "body", &id, &it.decision)?),
+                decided_at: Set(it.decision.at),
+            })
+        };
+        self.insert_in_step(rows, 64, build, None).await
     }
 
     /// Ends the turn of reminders that end it alike, in one statement.

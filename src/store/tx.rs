@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{DatabaseExecutor, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, DatabaseExecutor, DatabaseTransaction, InsertMany, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
 use tokio::sync::SemaphorePermit;
 
+use super::alike::chunks;
 use super::keyring::Class;
 use super::{Store, StoreError, View};
 use crate::domain::TenantId;
@@ -49,6 +54,39 @@ impl Tx<'_> {
     /// Reads inside the transaction: what it wrote is seen.
     pub fn view(&self) -> View<'_> {
         View { store: self.store, tenant: &self.tenant, conn: DatabaseExecutor::Transaction(&self.txn) }
+    }
+
+    /// Inserts what `build` makes of `rows`, at most `most` in one statement. While the database stores one group of rows
+    /// the next one is built, which for sealed rows takes as long.
+    pub(super) async fn insert_in_step<R, A>(
+        &self,
+        rows: Vec<R>,
+        most: usize,
+        build: impl Fn(R) -> Result<A, StoreError>,
+        on_conflict: Option<&OnConflict>,
+    ) -> Result<(), StoreError>
+    where
+        A: ActiveModelTrait,
+    {
+        let build = |rows: Vec<R>| rows.into_iter().map(&build).collect::<Result<Vec<A>, StoreError>>();
+        let mut groups = chunks(rows, most);
+        let Some(first) = groups.next() else { return Ok(()) };
+        let mut ready = build(first)?;
+        loop {
+            let mut insert = InsertMany::many(ready);
+            if let Some(on_conflict) = on_conflict {
+                insert = insert.on_conflict(on_conflict.clone());
+            }
+            // The statement is on its way to the database when the next rows are built.
+            let (stored, next) = futures_util::join!(insert.exec_without_returning(&self.txn), async {
+                groups.next().map(&build).transpose()
+            });
+            stored?;
+            match next? {
+                Some(next) => ready = next,
+                None => return Ok(()),
+            }
+        }
     }
 
     pub async fn commit(self) -> Result<(), StoreError> {

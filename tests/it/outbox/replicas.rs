@@ -146,3 +146,37 @@ async fn a_text_that_a_dying_replica_never_sent_goes_out_later() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_told_to_stop_ends_its_calls_and_leaves_the_rest_to_another() {
+    each_house(async |house| {
+        house.crowd_is_due_in_an_hour(40).await;
+        house.later(TimeDelta::hours(1));
+        // The provider takes texts and says nothing, so that few are under way and the others wait for their turn.
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/2010-04-01").method("POST"));
+        let (stop, stopping) = tokio::sync::watch::channel(false);
+        let outbox = house.gateway.outbox.clone();
+        let running = tokio::spawn(async move { outbox.run(stopping).await });
+        while house.asked("POST", "/2010-04-01") < 16 || house.messages().await.len() < 40 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        stop.send(true).unwrap();
+        // A turn that is under way asks the database some ten times; after fifty questions of ours it has ended, and
+        // nothing new is called although the provider answers again.
+        for _ in 0..50 {
+            house.messages().await;
+        }
+        house.hospital.clear_faults();
+        running.await.unwrap();
+        assert_eq!(house.texts().len(), 16, "only what was under way was ended");
+        let other = house.second().await;
+        while !other.outbox.turn().await.unwrap().is_idle() {}
+        house.live(TimeDelta::hours(1)).await;
+        let counts = texts_by_number(&house);
+        assert_eq!(counts.len(), 40);
+        assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
+        house.close().await;
+    })
+    .await;
+}
