@@ -125,7 +125,7 @@ async fn pull_and_plan(
         let of_type = if let Some(note) = left_out(offer).filter(|_| OPTIONAL.contains(&kind)) {
             TypeReport { how: "not asked for", note: Some(note), ..TypeReport::default() }
         } else if token.granted.allows(kind.as_str(), needed) {
-            run.pull_type(kind, marks.get(&kind), &mut asked).await?
+            Box::pin(run.pull_type(kind, marks.get(&kind), &mut asked)).await?
         } else {
             let asked = connection.scopes.allows(kind.as_str(), needed);
             let error = Some(if asked {
