@@ -157,14 +157,14 @@ async fn a_gateway_that_is_told_to_stop_ends_its_calls_and_leaves_the_rest_to_an
         let (stop, stopping) = tokio::sync::watch::channel(false);
         let outbox = house.gateway.outbox.clone();
         let running = tokio::spawn(async move { outbox.run(stopping).await });
-        while house.asked("POST", "/2010-04-01") < 16 || house.messages().await.len() < 40 {
+        while house.asked("POST", "/2010-04-01") < 16 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         stop.send(true).unwrap();
-        // A turn that is under way asks the database some ten times; after fifty questions of ours it has ended, and
+        // A turn that is under way asks the database some ten times; after twenty questions of ours it has ended, and
         // nothing new is called although the provider answers again.
-        for _ in 0..50 {
-            house.messages().await;
+        for _ in 0..20 {
+            house.view().sending().await.unwrap();
         }
         house.hospital.clear_faults();
         running.await.unwrap();
