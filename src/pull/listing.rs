@@ -1,10 +1,14 @@
 //! One type, from the first page to the last: increment where the server can tell what changed, else everything.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::domain::{Issue, ResourceKey, ResourceType};
+use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::{Ask, Changes, PlanSource};
 use crate::ehr::search::{Page, Search};
@@ -50,6 +54,8 @@ pub(super) struct Seen {
     ignored_window: bool,
     /// The server says itself that this is not all of it.
     pub incomplete: Option<String>,
+    /// The first search that could not be read to its end.
+    pub failed: Option<EhrError>,
 }
 
 /// "No results" (Epic): says nothing that an empty page does not say.
@@ -97,7 +103,10 @@ impl Run<'_> {
         if let Some(from) = from {
             search = search.with("_lastUpdated", format!("ge{}", instant(from)));
         }
-        let seen = self.all_pages(kind, &search, from, asked, report).await?;
+        let seen = self.all_pages(kind, vec![search], from, asked, report).await?;
+        if let Some(error) = seen.failed {
+            return Err(error.into());
+        }
         if let Some(words) = seen.incomplete {
             report.error = Some(words);
             return Ok(());
@@ -132,43 +141,55 @@ impl Run<'_> {
             .map(|since| (since - self.options.overlap).trunc_subsecs(0))
     }
 
-    /// All pages of a search, from the start again where the server forgot them.
+    /// All pages of these searches, some asked for at a time. What fails in one of them is answered with what the others
+    /// brought, and costs them nothing; only a token that is refused ends them all.
     pub(super) async fn all_pages(
         &self,
         kind: ResourceType,
-        search: &Search,
+        searches: Vec<Search>,
         from: Option<DateTime<Utc>>,
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Seen, Stop> {
-        let mut restarts = 0;
-        loop {
-            match self.pages(kind, search.clone(), from, asked, report).await {
-                Err(Stop::Ehr(EhrError::PagingExpired { .. })) if restarts < RESTARTS => restarts += 1,
-                other => return other,
-            }
+        let settings = &self.client.connection().settings;
+        let size = settings.page_size.unwrap_or(self.options.page_size).to_string();
+        let at_once = searches.len().min(settings.concurrency as usize).max(1);
+        let is_one = searches.len() == 1;
+        let searches: Vec<Search> = searches.into_iter().map(|it| it.with("_count", size.clone())).collect();
+        let queue = Arc::new(Mutex::new(searches.into_iter()));
+        let (tell, mut told) = mpsc::channel(at_once);
+        // Tasks of their own: one that holds a place in the connection's budget must go on while pages are stored, or what
+        // a page refers to would wait for that place for ever. They end with this set.
+        let mut asking = JoinSet::new();
+        for _ in 0..at_once {
+            asking.spawn(ask(self.client.clone(), Arc::clone(&queue), tell.clone()));
         }
-    }
-
-    async fn pages(
-        &self,
-        kind: ResourceType,
-        search: Search,
-        from: Option<DateTime<Utc>>,
-        asked: &mut HashSet<ResourceKey>,
-        report: &mut TypeReport,
-    ) -> Result<Seen, Stop> {
-        let size = self.client.connection().settings.page_size.unwrap_or(self.options.page_size);
-        let mut pages = self.client.search(search.with("_count", size.to_string()));
+        drop(tell);
         let mut seen = Seen::default();
-        while let Some(page) = pages.next().await? {
-            seen.note(&page, from, report);
-            for issue in &page.issues {
-                self.set_aside(no_resource(kind, issue), report).await?;
+        let mut pages = Vec::new();
+        // Those that came while others were stored are stored together: a commit costs more than a page.
+        while told.recv_many(&mut pages, at_once).await > 0 {
+            let (mut matches, mut total, mut came) = (Vec::new(), None, 0);
+            for page in pages.drain(..) {
+                let page = match page {
+                    Ok(page) => page,
+                    Err(error @ EhrError::Token(_)) => return Err(error.into()),
+                    Err(error) => {
+                        seen.failed = seen.failed.or(Some(error));
+                        continue;
+                    }
+                };
+                seen.note(&page, from, report);
+                for issue in &page.issues {
+                    self.set_aside(no_resource(kind, issue), report).await?;
+                }
+                matches.extend(page.matches);
+                total = page.total.filter(|_| is_one);
+                came += 1;
             }
-            let missing = self.destination().page(kind, &page.matches, asked, report).await?;
+            let missing = self.destination().pages(kind, &matches, came, asked, report).await?;
             self.fetch_referred(missing, report).await?;
-            (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
+            (self.progress)(&Progress::Page { kind, read: report.read, total });
         }
         Ok(seen)
     }
@@ -204,6 +225,39 @@ impl Run<'_> {
 
     pub(super) fn began(&self, kind: ResourceType, report: &TypeReport) {
         (self.progress)(&Progress::Began { kind, how: report.how });
+    }
+}
+
+/// Asks one search of the queue after the other and tells each page, from the start again where the server forgot its
+/// pages; an error is the last that is told of a search.
+async fn ask(
+    client: FhirClient,
+    queue: Arc<Mutex<std::vec::IntoIter<Search>>>,
+    tell: mpsc::Sender<Result<Page, EhrError>>,
+) {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    while let Some(search) = next() {
+        let (mut pages, mut restarts) = (client.search(search.clone()), 0);
+        loop {
+            let page = match pages.next().await {
+                Ok(None) => break,
+                Err(EhrError::PagingExpired { .. }) if restarts < RESTARTS => {
+                    restarts += 1;
+                    pages = client.search(search.clone());
+                    continue;
+                }
+                Ok(Some(page)) => Ok(page),
+                Err(error) => Err(error),
+            };
+            let is_last = page.is_err();
+            if tell.send(page).await.is_err() {
+                // Nobody listens any more.
+                return;
+            }
+            if is_last {
+                break;
+            }
+        }
     }
 }
 

@@ -54,10 +54,24 @@ impl Destination<'_> {
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Vec<ResourceKey>, StoreError> {
+        self.pages(kind, resources, 1, asked, report).await
+    }
+
+    /// The same for what several pages brought.
+    pub(super) async fn pages(
+        &self,
+        kind: ResourceType,
+        resources: &[Value],
+        count: u32,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        report.pages += count;
+        if resources.is_empty() {
+            return Ok(Vec::new());
+        }
         let named = self.keep(kind, resources, report).await?;
-        let missing = self.missing(&named, asked).await?;
-        report.pages += 1;
-        Ok(missing)
+        self.missing(&named, asked).await
     }
 
     /// Stores resources of one type that were just read. Storing them twice changes nothing.

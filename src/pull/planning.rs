@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{MirrorRow, Store, StoreError, Tx};
+use crate::store::{Hidden, MirrorRow, Store, StoreError, Tx};
 
 use super::cohorts;
 use super::options::PullOptions;
@@ -122,6 +122,7 @@ async fn plan_chunk(
     let mirror = view.mirror_of_patients_in(ehr, due, &ground.kinds).await?;
     let existing = view.reminders_of_patients(ehr, due).await?;
     let enrolments = view.enrolments_of(ehr, due).await?;
+    let hidden = view.hidden_of(ehr, due).await?;
     let mut planned = Vec::with_capacity(due.len());
     let mut events = Vec::new();
     let mut new = Vec::new();
@@ -131,7 +132,7 @@ async fn plan_chunk(
         let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
         let (mut changes, replan_at) = match facts_of(patient, rows, now) {
             Some((facts, body)) => {
-                let plan = plan_one(ground, &facts, body, rows, existing, &enrolments, now);
+                let plan = plan_one(ground, &facts, body, rows, &hidden, existing, &enrolments, now);
                 let mut changes = rules::reconcile(existing, &plan);
                 changes.cancel.extend(rules::retire(existing, &ground.live));
                 (changes, plan.replan_at)
@@ -160,11 +161,13 @@ pub(super) fn facts_of<'r>(
     Some((read::patient(&row.body, now).value?, &row.body))
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is gathered by another query")]
 pub(super) fn plan_one(
     ground: &Ground,
     patient: &Patient,
     patient_value: &serde_json::Value,
     rows: &[MirrorRow],
+    hidden: &Hidden,
     existing: &[Reminder],
     enrolments: &[Enrolment],
     now: DateTime<Utc>,
@@ -173,7 +176,7 @@ pub(super) fn plan_one(
     for row in rows {
         mirror.add(&row.version, &row.body);
     }
-    for (kind, at) in &ground.covered {
+    for (kind, at) in ground.covered.iter().filter(|(kind, _)| hidden.nothing_of(&patient.id, *kind)) {
         mirror.cover(*kind, *at);
     }
     let appointments: Vec<Appointment> = rows
@@ -218,8 +221,9 @@ pub async fn preview(
     let rows = view.mirror_of_patient(ehr, patient).await?;
     let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
     let enrolments = view.enrolments_of(ehr, one).await?;
+    let hidden = view.hidden_of(ehr, one).await?;
     let plan = match facts_of(patient, &rows, now) {
-        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &existing, &enrolments, now),
+        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &hidden, &existing, &enrolments, now),
         None => Plan::default(),
     };
     Ok(Preview { plan, existing })

@@ -11,6 +11,7 @@ mod date;
 mod issues;
 mod location;
 mod patient;
+mod record;
 mod related_person;
 mod resource;
 
@@ -21,5 +22,6 @@ pub use date::{DateError, instant};
 pub use issues::Read;
 pub use location::{Location, location};
 pub use patient::patient;
+pub use record::{Record, named, record};
 pub use related_person::{RelatedPerson, related_person};
 pub use resource::{group_members, is_restricted, subject_of, subjects_of, version_of};

@@ -7,6 +7,7 @@ mod clinical;
 mod dice;
 mod kinds;
 mod names;
+mod orders;
 mod person;
 mod places;
 mod script;

@@ -6,3 +6,4 @@ mod consents;
 mod increments;
 mod planning;
 mod trouble;
+mod types;
