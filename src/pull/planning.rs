@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::domain::{
     Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
-    ResourceKey, ResourceType, RuleId, TenantId,
+    ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{Hidden, MirrorRow, Store, StoreError, Tx};
+use crate::store::{MirrorRow, Store, StoreError, Tx};
 
 use super::cohorts;
 use super::options::PullOptions;
@@ -122,7 +122,6 @@ async fn plan_chunk(
     let mirror = view.mirror_of_patients_in(ehr, due, &ground.kinds).await?;
     let existing = view.reminders_of_patients(ehr, due).await?;
     let enrolments = view.enrolments_of(ehr, due).await?;
-    let hidden = view.hidden_of(ehr, due).await?;
     let mut planned = Vec::with_capacity(due.len());
     let mut events = Vec::new();
     let mut new = Vec::new();
@@ -132,7 +131,7 @@ async fn plan_chunk(
         let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
         let (mut changes, replan_at) = match facts_of(patient, rows, now) {
             Some((facts, body)) => {
-                let plan = plan_one(ground, &facts, body, rows, &hidden, existing, &enrolments, now);
+                let plan = plan_one(ground, &facts, body, rows, existing, &enrolments, now);
                 let mut changes = rules::reconcile(existing, &plan);
                 changes.cancel.extend(rules::retire(existing, &ground.live));
                 (changes, plan.replan_at)
@@ -161,13 +160,11 @@ pub(super) fn facts_of<'r>(
     Some((read::patient(&row.body, now).value?, &row.body))
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is gathered by another query")]
 pub(super) fn plan_one(
     ground: &Ground,
     patient: &Patient,
     patient_value: &serde_json::Value,
     rows: &[MirrorRow],
-    hidden: &Hidden,
     existing: &[Reminder],
     enrolments: &[Enrolment],
     now: DateTime<Utc>,
@@ -176,7 +173,7 @@ pub(super) fn plan_one(
     for row in rows {
         mirror.add(&row.version, &row.body);
     }
-    for (kind, at) in ground.covered.iter().filter(|(kind, _)| hidden.nothing_of(&patient.id, *kind)) {
+    for (kind, at) in &ground.covered {
         mirror.cover(*kind, *at);
     }
     let appointments: Vec<Appointment> = rows
@@ -221,9 +218,8 @@ pub async fn preview(
     let rows = view.mirror_of_patient(ehr, patient).await?;
     let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
     let enrolments = view.enrolments_of(ehr, one).await?;
-    let hidden = view.hidden_of(ehr, one).await?;
     let plan = match facts_of(patient, &rows, now) {
-        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &hidden, &existing, &enrolments, now),
+        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &existing, &enrolments, now),
         None => Plan::default(),
     };
     Ok(Preview { plan, existing })
@@ -283,7 +279,11 @@ async fn apply(
     }
     tx.end_reminders(&changes.cancel).await?;
     for (id, reason) in changes.cancel {
-        let event = tx.event(actor(), EventKind::ReminderCancelled).about_patient(ehr, patient);
+        let kind = match reason.ends_as() {
+            ReminderState::Withheld => EventKind::ReminderWithheld,
+            _ => EventKind::ReminderCancelled,
+        };
+        let event = tx.event(actor(), kind).about_patient(ehr, patient);
         events.push(event.about_reminder(id).with_detail(json!({"reason": reason})));
     }
     Ok(())
