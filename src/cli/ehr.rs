@@ -29,7 +29,7 @@ pub(super) enum Command {
         client_id: String,
         #[arg(long, default_value = "generic", value_parser = ["generic", "hapi", "epic", "oracle", "athena"])]
         vendor: String,
-        /// Scopes to ask for, in quotes, and no others; without it what every run needs and what the live rules read.
+        /// Scopes to ask for, in quotes; without it what the rules need.
         #[arg(long)]
         scopes: Option<String>,
         /// Add a parameter to every search, such as ah-practice=Organization/a-1.Practice-1; may be given several times.
@@ -92,7 +92,6 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
         Command::Add { id, url, client_id, vendor, scopes, search_parameters } => {
             let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
             let vendor = Vendor::parse(&vendor).unwrap_or(Vendor::Generic);
-            let scopes_follow_rules = scopes.is_none();
             let scopes = scopes.as_deref().unwrap_or_else(|| EhrConnection::scopes_for(vendor));
             let named = search_parameters.iter().map(|text| {
                 let pair = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
@@ -107,7 +106,7 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
                 vendor,
                 client_id,
                 scopes: ScopeSet::for_backend(scopes).map_err(|error| wrong(&error))?,
-                settings: EhrSettings { scopes_follow_rules, search_parameters, ..EhrSettings::default() },
+                settings: EhrSettings { search_parameters, ..EhrSettings::default() },
             };
             connect::add(&opened.store, &connection, actor())
                 .await
