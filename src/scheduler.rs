@@ -77,7 +77,7 @@ impl Scheduler {
         let interval = TimeDelta::minutes(self.settings.pull.interval_minutes.into());
         let due = last.is_none_or(|run| self.store.clock().now() - run.started_at >= interval);
         if due {
-            let client = self.clients.current(ehr).await?;
+            let client = self.clients.get(ehr).await?;
             let pulled = pull::run(&self.store, &client, &options, &|_| {});
             Box::pin(self.keeping_lead(&role, pulled)).await?;
             // On what was just pulled; an EHR that does not answer is in the report, and asked again after a later pull.

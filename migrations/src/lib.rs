@@ -18,7 +18,6 @@ mod m0008_sending;
 mod m0009_history;
 mod m0010_staff;
 mod m0012_roster;
-mod m0025_quarantine_patient;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -41,7 +40,6 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_staff::STEP),
             Box::new(m0012_roster::STEP),
             Box::new(m0040_reconciliations::STEP),
-            Box::new(m0025_quarantine_patient::STEP),
         ]
     }
 }

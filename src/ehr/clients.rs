@@ -39,23 +39,6 @@ impl Clients {
         Ok(client)
     }
 
-    /// The client of one EHR as it is to be asked now: opened anew where a rule went live that reads more, or less.
-    ///
-    /// # Errors
-    /// As [`Clients::get`].
-    pub async fn current(&self, ehr: &EhrId) -> Result<FhirClient, ConnectError> {
-        let client = self.get(ehr).await?;
-        if client.connection().settings.scopes_follow_rules {
-            let connection = connect::load(&self.store, &self.tenant, ehr).await?;
-            let asked = connect::asking(&self.store, connection).await?.scopes;
-            if asked != client.connection().scopes {
-                self.forget(ehr).await;
-                return self.get(ehr).await;
-            }
-        }
-        Ok(client)
-    }
-
     /// Forgets a client, so that changed settings or keys are read anew.
     pub async fn forget(&self, ehr: &EhrId) {
         self.open.lock().await.remove(ehr);

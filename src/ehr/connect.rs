@@ -13,7 +13,6 @@ use super::client::FhirClient;
 use super::connection::{AddressError, BaseUrl, EhrConnection, EhrSettings, Vendor};
 use super::error::EhrError;
 use super::keys::{KeyError, KeyRing, RingKey, SigningAlg, SigningKey};
-use super::needed;
 use super::retry::Sleeper;
 use super::scopes::ScopeSet;
 
@@ -194,15 +193,6 @@ pub async fn keys(store: &Store, tenant: &TenantId, id: &EhrId) -> Result<KeyRin
     Ok(KeyRing::new(keys))
 }
 
-/// The connection with the scopes that it asks for now: its own, and what the live rules read.
-///
-/// # Errors
-/// The store refuses.
-pub async fn asking(store: &Store, connection: EhrConnection) -> Result<EhrConnection, ConnectError> {
-    let scopes = needed::scopes(store, &connection).await?;
-    Ok(EhrConnection { scopes, ..connection })
-}
-
 /// A client for a stored connection, with the store's clock and randomness.
 ///
 /// # Errors
@@ -213,7 +203,7 @@ pub async fn open(
     id: &EhrId,
     sleeper: Arc<dyn Sleeper>,
 ) -> Result<FhirClient, ConnectError> {
-    let connection = asking(store, load(store, tenant, id).await?).await?;
+    let connection = load(store, tenant, id).await?;
     let ring = keys(store, tenant, id).await?;
     let (clock, entropy) = (Arc::clone(store.clock()), Arc::clone(store.entropy()));
     Ok(FhirClient::new(connection, ring, clock, entropy, sleeper)?)

@@ -156,8 +156,8 @@ pub struct EhrConnection {
 }
 
 impl EhrConnection {
-    /// What is asked for unless the operator says otherwise: what every run pulls, and to write back. What the live rules
-    /// read comes on top ([`super::needed`]).
+    /// What is asked for unless the operator says otherwise: what every run pulls and the starter rules need, and to
+    /// write back. Rules that read more need more.
     pub const DEFAULT_SCOPES: &'static str = "system/Appointment.rs system/Communication.crus system/Condition.rs \
          system/Consent.rs system/Location.rs system/Patient.rs";
 
@@ -192,8 +192,6 @@ pub struct EhrSettings {
     pub jku: Option<String>,
     /// Added to the assertion's expiry, for a server with a wrong clock.
     pub exp_offset_seconds: i64,
-    /// Ask also for what the live rules read, besides the scopes of this connection.
-    pub scopes_follow_rules: bool,
     /// Ask for scopes in this version's words; otherwise discovery decides.
     pub scope_style: Option<ScopeStyle>,
     /// Added to every search, such as the practice at a server of many (`ah-practice`).
@@ -223,7 +221,6 @@ impl Default for EhrSettings {
             signing_alg: None,
             jku: None,
             exp_offset_seconds: 0,
-            scopes_follow_rules: false,
             scope_style: None,
             search_parameters: BTreeMap::new(),
             appointment_days_back: 30,

@@ -13,7 +13,6 @@ pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod keys;
-pub mod needed;
 pub mod offer;
 pub mod plan;
 mod profile;

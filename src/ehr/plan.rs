@@ -141,8 +141,6 @@ pub struct Choice<T> {
 pub struct TypePlan {
     pub ask: Choice<Ask>,
     pub changes: Choice<Changes>,
-    /// A parameter that each search of one patient must name, with the values that are asked one after another.
-    pub split: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// The plan of one connection.
@@ -150,8 +148,6 @@ pub struct TypePlan {
 pub struct CapabilityPlan {
     pub fhir_version: Option<String>,
     pub types: BTreeMap<ResourceType, TypePlan>,
-    /// What a search of Appointments may bring along, where it would otherwise be read one by one.
-    pub includes: Vec<(ResourceType, &'static str)>,
     pub write_back: Choice<WriteBack>,
     pub guard: Guard,
     /// A document is taken as XHTML only.
@@ -166,28 +162,23 @@ impl CapabilityPlan {
     /// Weighs override, vendor profile and metadata for every type that Beckon knows.
     pub fn derive(ehr: &EhrConnection, capability: &Capability) -> Self {
         let overrides = &ehr.settings.plan;
-        let types: BTreeMap<ResourceType, TypePlan> = ResourceType::ALL
-            .iter()
-            .map(|kind| {
-                // One installation has them and the next has not: there the profile tells only how to ask.
-                let unsure = OPTIONAL.contains(kind) && !capability.can(*kind, "search-type");
-                let profile = profile::ask(ehr.vendor, *kind).filter(|_| !unsure);
-                let ask = choose(overrides.ask.get(kind).copied(), profile, || ask(capability, *kind));
-                let changes = choose(overrides.changes.get(kind).copied(), profile::changes(ehr.vendor, *kind), || {
-                    changes(capability, *kind)
-                });
-                let split = profile::split(ehr.vendor, *kind).filter(|_| ask.value == Ask::ByPatient);
-                (*kind, TypePlan { ask, changes, split })
-            })
-            .collect();
+        let types = ResourceType::ALL.iter().map(|kind| {
+            // One installation has them and the next has not: there the profile tells only how to ask.
+            let unsure = OPTIONAL.contains(kind) && !capability.can(*kind, "search-type");
+            let profile = profile::ask(ehr.vendor, *kind).filter(|_| !unsure);
+            let ask = choose(overrides.ask.get(kind).copied(), profile, || ask(capability, *kind));
+            let changes = choose(overrides.changes.get(kind).copied(), profile::changes(ehr.vendor, *kind), || {
+                changes(capability, *kind)
+            });
+            (*kind, TypePlan { ask, changes })
+        });
         let proven = overrides.communication_proven;
         let write_back = choose(overrides.write_back, profile::write_back(ehr.vendor, proven, capability), || {
             write_back(capability)
         });
         Self {
             fhir_version: capability.fhir_version.clone(),
-            includes: includes(&types, capability),
-            types,
+            types: types.collect(),
             guard: guard(write_back.value, ehr.vendor, capability),
             xhtml_only: ehr.vendor == Vendor::Oracle,
             can_update: !matches!(ehr.vendor, Vendor::Epic | Vendor::Oracle | Vendor::Athena)
@@ -237,30 +228,6 @@ fn changes(capability: &Capability, kind: ResourceType) -> (Changes, &'static st
     } else {
         (Changes::Snapshot, "it does not list _lastUpdated")
     }
-}
-
-/// `_include` where the server lists it and nothing else lists the target.
-fn includes(types: &BTreeMap<ResourceType, TypePlan>, capability: &Capability) -> Vec<(ResourceType, &'static str)> {
-    use ResourceType as R;
-    let ask = |kind| types.get(&kind).map_or(Ask::NotOffered, |plan| plan.ask.value);
-    let offered = capability.of(R::Appointment).map(|it| it.search_includes.as_slice()).unwrap_or_default();
-    let of_appointment = [
-        (R::Patient, "Appointment:patient"),
-        (R::Location, "Appointment:location"),
-        (R::Practitioner, "Appointment:practitioner"),
-    ];
-    let wanted = of_appointment.into_iter().filter(|(target, name)| {
-        // Who or what the search is made by is known already.
-        let known = match ask(R::Appointment) {
-            Ask::ByPatient => *target == R::Patient,
-            Ask::ByLocationDay => *target == R::Location,
-            Ask::WholeType => false,
-            Ask::ById | Ask::NotOffered => true,
-        };
-        let listed = offered.iter().any(|it| it == name || it == "*" || it == "Appointment:*");
-        !known && listed && ask(*target) == Ask::ById
-    });
-    wanted.collect()
 }
 
 fn write_back(capability: &Capability) -> (WriteBack, &'static str) {

@@ -23,10 +23,7 @@ pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static s
         (Vendor::Oracle, T::Patient | T::Location | T::Practitioner | T::Organization) => {
             Some((Ask::ById, "Oracle has no search over all of these"))
         }
-        (Vendor::Oracle, T::Communication) => {
-            Some((Ask::NotOffered, "Oracle's Communication is a message to staff, found by its recipient only"))
-        }
-        (Vendor::Oracle, T::Group) => None,
+        (Vendor::Oracle, T::Group | T::Communication) => None,
         (Vendor::Oracle, _) => Some((Ask::ByPatient, "Oracle searches these for one patient at a time")),
         (Vendor::Athena, T::Appointment) => {
             Some((Ask::ById, "athenahealth finds appointments by id only, so the roster must name them"))
@@ -34,25 +31,6 @@ pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static s
         (Vendor::Athena, T::Communication | T::Consent | T::Task | T::Flag) => {
             Some((Ask::NotOffered, "athenahealth does not have this type"))
         }
-        _ => None,
-    }
-}
-
-/// What a search of one patient must name besides the patient, and with which values (R4 observation-category).
-pub(super) const fn split(vendor: Vendor, kind: ResourceType) -> Option<(&'static str, &'static [&'static str])> {
-    const CATEGORIES: &[&str] = &[
-        "laboratory",
-        "vital-signs",
-        "social-history",
-        "survey",
-        "exam",
-        "imaging",
-        "procedure",
-        "therapy",
-        "activity",
-    ];
-    match (vendor, kind) {
-        (Vendor::Epic, ResourceType::Observation) => Some(("category", CATEGORIES)),
         _ => None,
     }
 }

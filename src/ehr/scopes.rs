@@ -209,14 +209,6 @@ impl ScopeSet {
         missing
     }
 
-    /// These scopes and what of `more` they do not allow yet.
-    #[must_use]
-    pub fn with(mut self, more: &Self) -> Self {
-        let missing = more.missing_from(&self);
-        self.resources.extend(missing);
-        self
-    }
-
     /// Whether every letter of `needed` may be done to a whole type (a constrained grant does not count).
     pub fn allows(&self, resource_type: &str, needed: &[Access]) -> bool {
         let asked = Scope {

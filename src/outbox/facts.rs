@@ -19,7 +19,7 @@ use crate::rules::{
     self, CompiledRule, ConsentDirective, Consents, DecideFacts, Facilities, Mirror, PatientRecord, Reading,
     ResourceRecord,
 };
-use crate::store::{Hidden, MirrorRow};
+use crate::store::MirrorRow;
 
 /// How far back messages count against the frequency budget.
 const BUDGET_DAYS: i64 = 8;
@@ -35,7 +35,6 @@ pub(super) struct Gathered {
     opt_outs: BTreeMap<PatientId, Vec<OptOut>>,
     contacts: Vec<(PatientId, MessageId, DateTime<Utc>)>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
-    hidden: Hidden,
 }
 
 /// Settings of the deciding room, from the file's.
@@ -105,7 +104,6 @@ impl Outbox {
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
             contacts: view.contacts_since(ehr, &patients, now - TimeDelta::days(BUDGET_DAYS)).await?,
             covered: view.covered_types(ehr).await?,
-            hidden: view.hidden_of(ehr, &patients).await?,
             refused_addresses: view.refused_addresses(&addresses).await?,
             fresh,
             mirror,
@@ -239,8 +237,7 @@ impl Gathered {
         for row in self.mirror.get(&reminder.patient).map_or(&[][..], Vec::as_slice) {
             mirror.add(&row.version, &row.body);
         }
-        let known = |kind| self.hidden.nothing_of(&reminder.patient, kind);
-        for (kind, at) in self.covered.iter().filter(|(kind, _)| known(*kind)) {
+        for (kind, at) in &self.covered {
             mirror.cover(*kind, *at);
         }
         let mut contacts: Vec<DateTime<Utc>> = self

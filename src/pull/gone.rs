@@ -74,14 +74,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// After a complete look: what is in quarantine and was not seen in this run is at the EHR no more.
-    pub(super) async fn let_out_unseen(&self, kind: ResourceType) -> Result<(), StoreError> {
-        let connection = self.client.connection();
-        let mut tx = self.store.write(&connection.tenant).await?;
-        tx.resolve_quarantine_unseen(&connection.id, kind, self.begun).await?;
-        tx.commit().await
-    }
-
     /// Records that a patient's record was merged into another, which is read if it is new to us.
     async fn merged(&self, key: &ResourceKey, survivor: &ResourceKey) -> Result<(), StoreError> {
         if key.resource_type != ResourceType::Patient {

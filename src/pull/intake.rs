@@ -24,9 +24,7 @@ impl Intake {
         let mut intake = Self::default();
         for resource in resources {
             if let Err(issue) = intake.take(resource, kind, now) {
-                // Nothing of it is in the mirror: what is missing there of these patients proves nothing.
-                let hides_from = read::subjects_of(resource);
-                intake.unusable.push(Unusable { hides_from, ..unusable(resource, kind, issue) });
+                intake.unusable.push(unusable(resource, kind, issue));
             }
         }
         intake
@@ -72,11 +70,10 @@ impl Intake {
                 row.patient = Some(self.whose(resource, kind, read.fatal().cloned())?);
             }
             ResourceType::Location => _ = usable(read::location(resource, now))?,
-            ResourceType::Group => {}
-            ResourceType::Organization | ResourceType::Practitioner => _ = usable(read::named(resource, kind))?,
+            ResourceType::Group | ResourceType::Organization | ResourceType::Practitioner => {}
             other => {
-                let read = read::record(resource, other).ok_or_else(|| fatal(other.as_str(), "is not read"))?;
-                row.patient = Some(usable(read)?.subject);
+                let subject = read::subject_of(resource);
+                row.patient = Some(subject.ok_or_else(|| fatal(other.as_str(), "names no patient of this server"))?);
             }
         }
         let body = prune::prune(resource);
@@ -141,7 +138,6 @@ fn unusable(resource: &Value, kind: ResourceType, issue: Issue) -> Unusable {
         resource_id: word("id").unwrap_or_else(|| "(none)".to_owned()),
         path: issue.path,
         reason: issue.reason,
-        hides_from: Vec::new(),
     }
 }
 
@@ -185,16 +181,12 @@ mod tests {
     #[test]
     fn a_resource_without_a_patient_of_this_server_is_not_taken() {
         let page = [
-            json!({"resourceType": "Observation", "id": "a", "status": "final", "subject": {"reference": "Patient/ada"}}),
-            json!({"resourceType": "Observation", "id": "b", "status": "final",
-                "subject": {"reference": "https://else.example/Patient/ada"}}),
-            json!({"resourceType": "Observation", "id": "c", "status": "final"}),
-            json!({"resourceType": "Observation", "id": "d", "status": "odd", "subject": {"reference": "Patient/bo"}}),
+            json!({"resourceType": "Observation", "id": "a", "subject": {"reference": "Patient/ada"}}),
+            json!({"resourceType": "Observation", "id": "b", "subject": {"reference": "https://else.example/Patient/ada"}}),
+            json!({"resourceType": "Observation", "id": "c"}),
         ];
         let intake = Intake::of(&page, ResourceType::Observation, now());
-        assert_eq!((intake.rows.len(), intake.unusable.len()), (1, 3));
+        assert_eq!((intake.rows.len(), intake.unusable.len()), (1, 2));
         assert_eq!(intake.subjects(), [PatientId::new("ada")]);
-        let hidden: Vec<&[PatientId]> = intake.unusable.iter().map(|it| it.hides_from.as_slice()).collect();
-        assert_eq!(hidden, [&[][..], &[], &[PatientId::new("bo")]], "bo's observations are not all known");
     }
 }

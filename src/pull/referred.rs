@@ -11,7 +11,7 @@ use super::page::{Destination, Named, Run};
 use super::report::TypeReport;
 
 impl Destination<'_> {
-    /// What a stored page names and the mirror lacks: patients, locations, and staff where a rule reads them.
+    /// The patients and locations that a stored page names and the mirror lacks.
     pub(super) async fn missing(
         &self,
         named: &Named,
@@ -30,11 +30,6 @@ impl Destination<'_> {
             // Many appointments are at few places: each place is looked up once a run.
             if asked.insert(key.clone()) && view.mirror_resource(self.ehr, &key).await?.is_none() {
                 missing.push(key);
-            }
-        }
-        for key in &named.others {
-            if asked.insert(key.clone()) && view.mirror_resource(self.ehr, key).await?.is_none() {
-                missing.push(key.clone());
             }
         }
         Ok(missing)
@@ -86,6 +81,5 @@ fn absent(key: &ResourceKey, why: &str) -> Unusable {
         resource_id: key.id.clone(),
         path: key.resource_type.to_string(),
         reason: format!("is referred to by another resource, but {why}"),
-        hides_from: Vec::new(),
     }
 }

@@ -34,9 +34,6 @@ pub enum PullError {
 const ALWAYS: [ResourceType; 4] =
     [ResourceType::Location, ResourceType::Patient, ResourceType::Appointment, ResourceType::Condition];
 
-/// What belongs to no patient and is never searched for as a whole everywhere.
-const FOLLOWED: [ResourceType; 2] = [ResourceType::Practitioner, ResourceType::Organization];
-
 /// Why a type that the EHR need not have is not pulled; `None` where it is.
 fn left_out(offer: Offer) -> Option<String> {
     matches!(offer, Offer::NotOffered | Offer::NotAsked).then(|| offer.words().to_owned())
@@ -103,21 +100,13 @@ async fn pull_and_plan(
     tx.commit().await?;
 
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
-    let kinds = wanted(store, client).await?;
-    let readable = |kind: ResourceType| {
-        let by_id = plan.of(kind).is_some_and(|of_type| of_type.ask.value == Ask::ById);
-        by_id && kinds.contains(&kind) && token.granted.allows(kind.as_str(), &[Access::Read])
-    };
-    let follow = FOLLOWED.into_iter().filter(|kind| readable(*kind)).collect();
-    let includes = plan.includes.iter().copied().filter(|(kind, _)| readable(*kind)).collect();
-    let run =
-        Run { id: report.id, begun: store.clock().now(), store, client, options, plan, follow, includes, progress };
+    let run = Run { id: report.id, store, client, options, plan, progress };
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
     if let Some(members) = run.read_groups().await? {
         report.types.push((ResourceType::Group, members));
     }
-    for kind in kinds {
+    for kind in wanted(store, client).await? {
         let searched = run.plan.of(kind).is_some_and(|of_type| !matches!(of_type.ask.value, Ask::ById));
         let needed: &[Access] = if searched { &[Access::Read, Access::Search] } else { &[Access::Read] };
         // A server may answer with less instead of refusing: what was not granted must not look like nothing there.
@@ -127,12 +116,7 @@ async fn pull_and_plan(
         } else if token.granted.allows(kind.as_str(), needed) {
             run.pull_type(kind, marks.get(&kind), &mut asked).await?
         } else {
-            let asked = connection.scopes.allows(kind.as_str(), needed);
-            let error = Some(if asked {
-                format!("the scope to read and search {kind} was not granted")
-            } else {
-                format!("a live rule reads {kind}, and this connection does not ask for its scope")
-            });
+            let error = Some(format!("the scope to read and search {kind} was not granted"));
             TypeReport { error, ..TypeReport::default() }
         };
         progress(&Progress::Ended { kind, report: of_type.clone() });

@@ -4,14 +4,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::tables::{quarantine, quarantine_patient};
+use super::tables::quarantine;
 use super::{StoreError, Tx, View};
-use crate::domain::{EhrId, PatientId, QuarantineId, ResourceType};
+use crate::domain::{EhrId, QuarantineId};
 
 /// A resource in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +33,6 @@ pub struct Unusable {
     pub resource_id: String,
     pub path: String,
     pub reason: String,
-    /// Patients of whom something is not in the mirror because of this: for them the absence of this type is no fact.
-    pub hides_from: Vec<PatientId>,
 }
 
 impl Tx<'_> {
@@ -83,34 +78,7 @@ impl Tx<'_> {
             .exec_without_returning(&self.txn)
             .await?;
         }
-        self.hide(ehr, unusable).await?;
         Ok(new)
-    }
-
-    async fn hide(&mut self, ehr: &EhrId, unusable: &[Unusable]) -> Result<(), StoreError> {
-        let rows: Vec<quarantine_patient::ActiveModel> = unusable
-            .iter()
-            .flat_map(|it| it.hides_from.iter().map(move |patient| (it, patient)))
-            .map(|(it, patient)| quarantine_patient::ActiveModel {
-                tenant: Set(self.tenant.to_string()),
-                ehr: Set(ehr.to_string()),
-                patient: Set(patient.to_string()),
-                resource_type: Set(it.resource_type.clone()),
-                resource_id: Set(it.resource_id.clone()),
-            })
-            .collect();
-        use quarantine_patient::Column as C;
-        for chunk in rows.chunks(500) {
-            quarantine_patient::Entity::insert_many(chunk.iter().cloned())
-                .on_conflict(
-                    OnConflict::columns([C::Tenant, C::Ehr, C::Patient, C::ResourceType, C::ResourceId])
-                        .update_columns([C::ResourceId])
-                        .to_owned(),
-                )
-                .exec_without_returning(&self.txn)
-                .await?;
-        }
-        Ok(())
     }
 
     /// Lets resources out that were read well, or that are gone.
@@ -132,64 +100,8 @@ impl Tx<'_> {
                 .exec(&self.txn)
                 .await?;
             resolved += done.rows_affected;
-            if done.rows_affected > 0 {
-                self.unhide(ehr, resource_type, chunk).await?;
-            }
         }
         Ok(resolved)
-    }
-
-    /// What is known again may change the plan, also where the resource came back as it was before.
-    async fn unhide(&mut self, ehr: &EhrId, resource_type: &str, ids: &[&str]) -> Result<(), StoreError> {
-        let of_these = Condition::all()
-            .add(quarantine_patient::Column::Tenant.eq(self.tenant.as_str()))
-            .add(quarantine_patient::Column::Ehr.eq(ehr.as_str()))
-            .add(quarantine_patient::Column::ResourceType.eq(resource_type))
-            .add(quarantine_patient::Column::ResourceId.is_in(ids.iter().copied()));
-        let patients: Vec<String> = quarantine_patient::Entity::find()
-            .select_only()
-            .column(quarantine_patient::Column::Patient)
-            .distinct()
-            .filter(of_these.clone())
-            .into_tuple()
-            .all(&self.txn)
-            .await?;
-        quarantine_patient::Entity::delete_many().filter(of_these).exec(&self.txn).await?;
-        let patients: Vec<PatientId> = patients.into_iter().map(PatientId::new).collect();
-        let now = self.now();
-        self.replan_patients(ehr, &patients, now).await?;
-        Ok(())
-    }
-
-    /// Lets out what a complete listing since `before` did not bring any more and what never was in the mirror: nothing
-    /// of it is hidden, because it is not there.
-    pub async fn resolve_quarantine_unseen(
-        &mut self,
-        ehr: &EhrId,
-        kind: ResourceType,
-        before: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let hidden = quarantine_patient::Entity::find()
-            .select_only()
-            .column(quarantine_patient::Column::ResourceId)
-            .filter(quarantine_patient::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(quarantine_patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(quarantine_patient::Column::ResourceType.eq(kind.as_str()))
-            .into_query();
-        let ids: Vec<String> = quarantine::Entity::find()
-            .select_only()
-            .column(quarantine::Column::ResourceId)
-            .filter(quarantine::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(quarantine::Column::Ehr.eq(ehr.as_str()))
-            .filter(quarantine::Column::ResourceType.eq(kind.as_str()))
-            .filter(quarantine::Column::ResolvedAt.is_null())
-            .filter(quarantine::Column::LastSeenAt.lt(before))
-            .filter(quarantine::Column::ResourceId.in_subquery(hidden))
-            .into_tuple()
-            .all(&self.txn)
-            .await?;
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        self.resolve_quarantine(ehr, kind.as_str(), &ids).await
     }
 }
 

@@ -132,8 +132,7 @@ async fn insert_plainly(corpus: &Corpus, database: &BenchDatabase, place: &Place
 pub(super) async fn mirror(corpus: &Corpus, house: &House) -> Result<usize, AppError> {
     let run = house.begin_run().await?;
     let region = house.settings.organisation.region.clone();
-    let destination =
-        Destination { store: &house.store, tenant: &house.tenant, ehr: &house.ehr, run, region: &region, follow: &[] };
+    let destination = Destination { store: &house.store, tenant: &house.tenant, ehr: &house.ehr, run, region: &region };
     let mut asked = HashSet::new();
     let mut quarantined = 0;
     for (kind, pages) in corpus.types() {

@@ -151,8 +151,7 @@ fn rule(reread: bool) -> Result<CompiledRule, AppError> {
 /// Patients and appointments into the mirror, reminders planned, and the clock moved to where they are due.
 async fn prepare(house: &House, people: u32) -> Result<(), AppError> {
     let run = house.begin_run().await?;
-    let destination =
-        Destination { store: &house.store, tenant: &house.tenant, ehr: &house.ehr, run, region: "US", follow: &[] };
+    let destination = Destination { store: &house.store, tenant: &house.tenant, ehr: &house.ehr, run, region: "US" };
     let mut asked = HashSet::new();
     for kind in [ResourceType::Location, ResourceType::Patient, ResourceType::Appointment] {
         let mut resources = world::all(kind, people);

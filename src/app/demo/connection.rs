@@ -24,8 +24,7 @@ pub(super) async fn connect(
     let vendor = Vendor::parse(personality.name).unwrap_or(Vendor::Generic);
     let scopes = EhrConnection::scopes_for(vendor);
     let jwks = format!("{}/ehr/{ehr}/jwks.json", gateway.settings.server.public_url);
-    // The vendor's portal has everything ticked that may be read; what is asked for follows the rules.
-    hospital.register_client(CLIENT, JwksSource::Url(jwks), &format!("{scopes} system/*.rs"));
+    hospital.register_client(CLIENT, JwksSource::Url(jwks), scopes);
     let by = Actor::system("demo");
     if let Ok(known) = connect::load(&gateway.store, &gateway.tenant, ehr).await {
         if known.vendor != vendor {
@@ -35,7 +34,7 @@ pub(super) async fn connect(
         // The simulated hospital listens somewhere else each time.
         return Ok(connect::move_to(&gateway.store, &gateway.tenant, ehr, &base_url, by).await?);
     }
-    let mut settings = EhrSettings { scopes_follow_rules: true, ..EhrSettings::default() };
+    let mut settings = EhrSettings::default();
     if vendor == Vendor::Athena {
         settings.search_parameters =
             BTreeMap::from([("ah-practice".to_owned(), "Organization/a-1.Practice-1".to_owned())]);

@@ -11,7 +11,6 @@ mod date;
 mod issues;
 mod location;
 mod patient;
-mod record;
 mod related_person;
 mod resource;
 
@@ -22,6 +21,5 @@ pub use date::{DateError, instant};
 pub use issues::Read;
 pub use location::{Location, location};
 pub use patient::patient;
-pub use record::{Record, named, record};
 pub use related_person::{RelatedPerson, related_person};
 pub use resource::{group_members, is_restricted, subject_of, subjects_of, version_of};

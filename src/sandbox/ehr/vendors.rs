@@ -9,7 +9,7 @@ const BY_ID: Offer = Offer::by(&[&["_id"]]);
 const PERSON: &[&[&str]] =
     &[&["_id"], &["identifier"], &["family", "birthdate"], &["family", "given", "birthdate"], &["phone"], &["email"]];
 
-/// Epic: a clinical type needs `patient` or `_id` (error 4111), an Observation also `category` or `code`; Appointment is read and searched, never written;
+/// Epic: a clinical type needs `patient` or `_id` (error 4111); Appointment is read and searched, never written;
 /// Communication is created and searched by patient, category and encounter, not by identifier; there is no
 /// AppointmentResponse, CommunicationRequest or AuditEvent; RelatedPerson is searched by `_id` only, Provenance read.
 pub fn epic(kind: &str) -> Option<Offer> {
@@ -21,8 +21,9 @@ pub fn epic(kind: &str) -> Option<Offer> {
                 .knowing(&["_id", "patient", "subject", "category", "encounter"])
                 .and_create(),
         ),
-        "Observation" => Some(Offer::by(&[&["patient", "category"], &["patient", "code"], &["_id"]]).and_create()),
-        "Condition" | "DocumentReference" | "ServiceRequest" | "Procedure" => Some(BY_PATIENT.and_create()),
+        "Condition" | "DocumentReference" | "Observation" | "ServiceRequest" | "Procedure" => {
+            Some(BY_PATIENT.and_create())
+        }
         "Patient" => Some(Offer::by(PERSON)),
         "RelatedPerson" | "Location" | "Organization" | "Practitioner" | "PractitionerRole" => Some(BY_ID),
         "Group" | "Provenance" | "Device" => Some(Offer::READ),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::kinds::{Awkward, AwkwardKind as K, kind_of};
 use super::person::Person;
 use super::script::ScriptEvent;
-use super::{bookings, clinical, orders, person, sites};
+use super::{bookings, clinical, person, sites};
 
 /// Everything about one patient.
 #[derive(Debug, Clone)]
@@ -51,9 +51,7 @@ impl Generator {
         let (past, condition) = clinical::history(self.seed, index, self.today, &person, kind);
         let bookings = bookings::bookings(self.seed, index, self.today, &person, kind);
         let mut resources = vec![person.resource.clone()];
-        let ordered = orders::orders(self.seed, index, self.today, &person, &past);
         resources.extend(past);
-        resources.extend(ordered);
         resources.extend(bookings.appointments);
         let mut shown = condition.or(bookings.shown);
         match kind {

@@ -7,7 +7,6 @@ mod clinical;
 mod dice;
 mod kinds;
 mod names;
-mod orders;
 mod person;
 mod places;
 mod script;

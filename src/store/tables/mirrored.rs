@@ -98,25 +98,3 @@ pub mod quarantine {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
-
-pub mod quarantine_patient {
-    use sea_orm::entity::prelude::*;
-
-    #[sea_orm::model]
-    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "quarantine_patient")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub ehr: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub patient: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub resource_type: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub resource_id: String,
-    }
-
-    impl ActiveModelBehavior for ActiveModel {}
-}

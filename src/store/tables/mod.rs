@@ -18,7 +18,7 @@ pub(in crate::store) use answers::{opt_out, receipt, reply};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use history::event;
 pub(in crate::store) use messages::{attempt, message, write_back};
-pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine, quarantine_patient};
+pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine};
 pub(in crate::store) use reconciled::{cohort, reconciliation};
 pub(in crate::store) use reminders::{decision, reminder};
 pub(in crate::store) use rules::{enrolment, rule_live, rule_version};

@@ -11,9 +11,7 @@ use beckon::domain::{Actor, EhrId, PatientId, Reminder, ReminderState, ResourceK
 use beckon::ehr::client::FhirClient;
 use beckon::ehr::connect;
 use beckon::ehr::connection::EhrConnection;
-use beckon::ehr::scopes::ScopeSet;
 use beckon::pull::{self, Mode, PullOptions, RunReport, TypeReport};
-use beckon::rules::CompiledRule;
 use beckon::sandbox::{Hospital, HospitalOptions, JwksSource};
 use beckon::store::Quarantined;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,50 +29,16 @@ pub struct Bench {
 
 /// Runs a test on every database, with so many generated patients at the hospital.
 pub async fn each_hospital(patients: u32, test: impl AsyncFn(Bench)) {
-    each_database(async |t| test(Bench::new(t, patients, |_| {}, &starter()).await).await).await;
+    each_database(async |t| test(Bench::new(t, patients, |_| {}).await).await).await;
 }
 
 /// One SQLite bench with a connection of the test's making.
 pub async fn bench(change: impl FnOnce(&mut EhrConnection)) -> Bench {
-    Bench::new(TestStore::sqlite().await, 0, change, &starter()).await
-}
-
-/// The same with one rule of the test's making instead of the starter rules.
-pub async fn bench_with(change: impl FnOnce(&mut EhrConnection), rule: &str) -> Bench {
-    Bench::new(TestStore::sqlite().await, 0, change, &only(rule)).await
-}
-
-/// As [`each_hospital`], with one rule of the test's making, which may read everything.
-pub async fn each_hospital_with_rule(patients: u32, rule: &str, test: impl AsyncFn(Bench)) {
-    let everything = |ehr: &mut EhrConnection| ehr.scopes = ScopeSet::for_backend("system/*.cruds").unwrap();
-    each_database(async |t| test(Bench::new(t, patients, everything, &only(rule)).await).await).await;
-}
-
-/// A folder of one rule that says nothing in particular.
-pub fn write_rule(folder: &std::path::Path, rule: &str) {
-    let folder = folder.join("test-rule");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("rule.toml"), rule).unwrap();
-    let text = "{{ organisation_name }} has a note for you. Please call us.";
-    std::fs::write(folder.join("en.sms.visit.txt"), text).unwrap();
-}
-
-fn only(rule: &str) -> Vec<CompiledRule> {
-    let folder = tempfile::tempdir().unwrap();
-    write_rule(folder.path(), rule);
-    let (rules, problems) = beckon::rules::load_folder(folder.path());
-    assert!(problems.iter().all(|it| it.severity == beckon::rules::Severity::Warning), "{problems:?}");
-    rules
-}
-
-fn starter() -> Vec<CompiledRule> {
-    let (rules, problems) = beckon::rules::starter_rules();
-    assert!(problems.is_empty(), "{problems:?}");
-    rules
+    Bench::new(TestStore::sqlite().await, 0, change).await
 }
 
 impl Bench {
-    async fn new(t: TestStore, patients: u32, change: impl FnOnce(&mut EhrConnection), rules: &[CompiledRule]) -> Self {
+    async fn new(t: TestStore, patients: u32, change: impl FnOnce(&mut EhrConnection)) -> Self {
         let mut options = HospitalOptions::new(t.clock.clone());
         options.patients = patients;
         let hospital = Hospital::start(options).await.unwrap();
@@ -84,14 +48,16 @@ impl Bench {
         let ring = connect::add(&t.store, &ehr, actor.clone()).await.unwrap();
         let jwks = JwksSource::Inline(ring.jwks(t.clock.now()));
         hospital.register_client(CLIENT, jwks, "system/*.cruds");
+        let client = connect::open(&t.store, &t.tenant, &ehr.id, Naps::new(t.clock.clone())).await.unwrap();
+        let (rules, problems) = beckon::rules::starter_rules();
+        assert!(problems.is_empty(), "{problems:?}");
         let mut tx = t.store.write(&t.tenant).await.unwrap();
-        for rule in rules {
+        for rule in &rules {
             tx.add_rule_version(rule.rule(), &actor).await.unwrap();
         }
         let live: Vec<_> = rules.iter().map(|rule| (rule.id().clone(), rule.version().clone())).collect();
         tx.set_live_rules(&live, &actor).await.unwrap();
         tx.commit().await.unwrap();
-        let client = connect::open(&t.store, &t.tenant, &ehr.id, Naps::new(t.clock.clone())).await.unwrap();
         Self { ehr: ehr.id, t, hospital, client }
     }
 

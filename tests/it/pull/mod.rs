@@ -6,4 +6,3 @@ mod consents;
 mod increments;
 mod planning;
 mod trouble;
-mod types;

@@ -25,7 +25,7 @@ const EVERYWHERE: [(&str, Kind, &[&str]); 4] = [
 ];
 
 /// (types, name, kind, paths). A type of `*` means every type that has the element.
-const PARAMS: [(&str, &str, Kind, &[&str]); 46] = [
+const PARAMS: [(&str, &str, Kind, &[&str]); 39] = [
     ("Patient", "name", Kind::Text, &["name.family", "name.given", "name.text"]),
     ("Patient", "family", Kind::Text, &["name.family"]),
     ("Patient", "given", Kind::Text, &["name.given"]),
@@ -57,13 +57,6 @@ const PARAMS: [(&str, &str, Kind, &[&str]); 46] = [
     ("Observation", "date", Kind::Date, &["effectiveDateTime", "effectivePeriod", "effectiveInstant"]),
     ("Immunization", "date", Kind::Date, &["occurrenceDateTime"]),
     ("Immunization", "vaccine-code", Kind::Token, &["vaccineCode"]),
-    ("CarePlan", "date", Kind::Date, &["period"]),
-    ("CarePlan", "intent", Kind::Token, &["intent"]),
-    ("ServiceRequest", "authored", Kind::Date, &["authoredOn"]),
-    ("ServiceRequest", "intent", Kind::Token, &["intent"]),
-    ("ServiceRequest", "requester", Kind::Reference, &["requester"]),
-    ("MedicationRequest", "authoredon", Kind::Date, &["authoredOn"]),
-    ("MedicationRequest", "intent", Kind::Token, &["intent"]),
     ("Communication", "sent", Kind::Date, &["sent"]),
     ("Communication", "received", Kind::Date, &["received"]),
     ("Communication", "recipient", Kind::Reference, &["recipient"]),
@@ -75,7 +68,7 @@ const PARAMS: [(&str, &str, Kind, &[&str]); 46] = [
 ];
 
 /// Types whose patient stands in `subject`; the others name it `patient`.
-const SUBJECT: [&str; 12] = [
+const SUBJECT: [&str; 11] = [
     "CarePlan",
     "Communication",
     "CommunicationRequest",
@@ -84,7 +77,6 @@ const SUBJECT: [&str; 12] = [
     "Encounter",
     "Flag",
     "Goal",
-    "MedicationRequest",
     "Observation",
     "Procedure",
     "ServiceRequest",
