@@ -66,12 +66,12 @@ async fn a_rule_is_switched_for_a_patient_and_the_days_are_the_organisations() {
         assert_eq!(said, format!("{rule} is paused until Fri 20 Mar 2099, 00:00 CDT for main/ada-1.\n"));
         let midnight: DateTime<Utc> = "2099-03-20T05:00:00Z".parse().unwrap();
         assert_eq!(stands().await, EnrolmentState::PausedUntil(midnight));
-        assert_eq!(desk.says(&["enrol", "ada-1", rule, "off"]), format!("{rule} is off for main/ada-1.\n"));
+        assert_eq!(desk.says(&["enrol", "MRN-0042", rule, "off"]), format!("{rule} is off for main/ada-1.\n"));
         assert_eq!(stands().await, EnrolmentState::Off);
         for (wrong, code) in [
-            (["enrol", "ada-1", rule, "pause-until", "2020-01-01"], 2),
-            (["enrol", "ada-1", rule, "pause-until", "soon"], 2),
-            (["enrol", "ada-1", "no-such-rule", "pause-until", "2099-01-01"], 1),
+            (["enrol", "MRN-0042", rule, "pause-until", "2020-01-01"], 2),
+            (["enrol", "MRN-0042", rule, "pause-until", "soon"], 2),
+            (["enrol", "MRN-0042", "no-such-rule", "pause-until", "2099-01-01"], 1),
             (["enrol", "nobody", rule, "pause-until", "2099-01-01"], 1),
         ] {
             assert_eq!(desk.run(&wrong).status.code(), Some(code), "{wrong:?}");
