@@ -10,7 +10,7 @@ use super::AppError;
 use crate::config::Settings;
 use crate::domain::{EhrId, MessageState, ReminderState, ResourceKey, ResourceType, RuleId, TenantId, WriteBackState};
 use crate::pull::{self, Mode, PullOptions};
-use crate::store::Store;
+use crate::store::{Store, Whose};
 
 /// Everything counted, and what nobody can explain.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -76,7 +76,7 @@ async fn unplanned(
     let mut missing = Vec::new();
     let mut after = String::new();
     loop {
-        let patients = view.patient_ids(ehr, &after, 200).await?;
+        let patients = view.patients_in_order(ehr, Whose::All, &after, 200).await?;
         let Some(last) = patients.last() else { return Ok(missing) };
         last.as_str().clone_into(&mut after);
         let mirror = view.mirror_of_patients(ehr, &patients).await?;

@@ -276,6 +276,7 @@ root_key_file = "{key}"
 [organisation]
 name = "Willow Creek Clinic"
 phone = "+1 512 555 0199"
+zone = "America/Chicago"
 [send]
 flood_floor = 10000
 [smtp]

@@ -1,11 +1,12 @@
 //! `beckon enrol`
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use clap::Parser;
 
 use super::Failure;
 use super::open::{At, actor};
-use crate::domain::{EnrolmentState, RuleId};
+use crate::domain::{EnrolmentState, RuleId, date_begins};
 
 /// Examples: beckon enrol MRN-1042 diabetes-check-up off          beckon enrol p17 appointment-reminder pause-until 2026-04-01
 #[derive(Debug, Parser)]
@@ -15,19 +16,25 @@ pub(super) struct Args {
     rule: String,
     #[arg(value_parser = ["on", "off", "pause-until"])]
     state: String,
-    /// With pause-until: a day (YYYY-MM-DD) or an instant.
+    /// With pause-until: a day (YYYY-MM-DD), which begins where the organisation is, or an instant.
     until: Option<String>,
 }
 
 pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
+    let opened = at.open().await?;
+    let zone = opened.zone();
     let state = match (args.state.as_str(), args.until.as_deref()) {
         ("on", None) => EnrolmentState::On,
         ("off", None) => EnrolmentState::Off,
-        ("pause-until", Some(text)) => EnrolmentState::PausedUntil(instant(text)?),
+        ("pause-until", Some(text)) => EnrolmentState::PausedUntil(instant(text, zone)?),
         ("pause-until", None) => return Err(Failure::Usage("pause-until needs a day, such as 2026-04-01".to_owned())),
         _ => return Err(Failure::Usage("only pause-until takes a day".to_owned())),
     };
-    let opened = at.open().await?;
+    if let EnrolmentState::PausedUntil(until) = state
+        && until <= opened.store.clock().now()
+    {
+        return Err(Failure::Usage("the pause would end in the past".to_owned()));
+    }
     let (ehr, patient) = opened.patient(&args.patient).await?;
     let rule = RuleId::new(args.rule);
     let view = opened.store.view(&opened.tenant);
@@ -39,14 +46,20 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
     let mut tx = opened.store.write(&opened.tenant).await.map_err(Failure::remote)?;
     tx.set_enrolment(&ehr, &patient, &rule, state, &actor()).await.map_err(Failure::remote)?;
     tx.commit().await.map_err(Failure::remote)?;
-    println!("{rule} is {} for {ehr}/{patient}.", args.state);
+    let words = match state {
+        EnrolmentState::PausedUntil(until) => {
+            format!("paused until {}", until.with_timezone(&zone).format("%a %-d %b %Y, %H:%M %Z"))
+        }
+        _ => args.state,
+    };
+    println!("{rule} is {words} for {ehr}/{patient}.");
     Ok(())
 }
 
-/// A whole day means its first instant, UTC.
-pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, Failure> {
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
-    day.map(|day| day.and_utc())
+/// A whole day means its first instant on the organisation's wall clock.
+pub(super) fn instant(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    day.map(|day| date_begins(day, zone))
         .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)))
         .ok_or_else(|| Failure::Usage(format!("{text:?} is neither a day (2026-04-01) nor an instant")))
 }

@@ -16,7 +16,7 @@ pub(super) enum Command {
         /// MRN, FHIR id, or EHR/ID.
         #[arg(long)]
         patient: Option<String>,
-        /// From this day or instant on.
+        /// From this day, which begins where the organisation is, or instant on.
         #[arg(long)]
         from: Option<String>,
         /// Up to, not including, this day or instant.
@@ -51,8 +51,8 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
         ehr: found.as_ref().map(|(ehr, _)| ehr.clone()),
         patient: found.as_ref().map(|(_, patient)| patient.clone()),
         kinds,
-        from: from.as_deref().map(instant).transpose()?,
-        until: to.as_deref().map(instant).transpose()?,
+        from: from.as_deref().map(|text| instant(text, opened.zone())).transpose()?,
+        until: to.as_deref().map(|text| instant(text, opened.zone())).transpose()?,
         before: None,
         limit,
     };

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use super::Failure;
 use crate::app::{self, Gateway};
 use crate::clock::{SystemClock, SystemEntropy};
@@ -55,6 +57,11 @@ impl At {
 }
 
 impl Opened {
+    /// The wall clock on which days are meant.
+    pub(crate) fn zone(&self) -> Tz {
+        self.settings.organisation.zone.unwrap_or(Tz::UTC)
+    }
+
     /// Finds one patient by `EHR/ID`, logical id or MRN.
     pub(crate) async fn patient(&self, text: &str) -> Result<(EhrId, PatientId), Failure> {
         let view = self.store.view(&self.tenant);

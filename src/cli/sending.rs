@@ -70,10 +70,14 @@ pub(super) async fn mode(at: &At, args: ModeArgs) -> Result<(), Failure> {
     }
     println!("Send mode: {}", sending.mode.as_str());
     if let Some(since) = sending.held_at {
-        println!("Held by the flood guard since {since}; look, then: beckon resume --hold");
+        println!(
+            "Held by the flood guard since {}; look, then: beckon resume --hold",
+            since.format("%Y-%m-%d %H:%M UTC")
+        );
     }
     for halt in &sending.halts {
-        println!("Halted ({:?}) by {} since {}: {}", halt.scope, halt.by, halt.at, halt.reason);
+        let since = halt.at.format("%Y-%m-%d %H:%M UTC");
+        println!("Halted: {}, by {} since {since}: {}", halt.scope.in_words(), halt.by, halt.reason);
     }
     Ok(())
 }

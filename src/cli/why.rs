@@ -1,5 +1,7 @@
 //! `beckon why`
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -32,7 +34,7 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
         for reminder in &rule.reminders {
             let decisions = view.decisions_on(reminder.id).await.map_err(Failure::remote)?;
             if !args.json {
-                print_reminder(reminder, &decisions);
+                print_reminder(reminder, &decisions, opened.zone());
             }
             reminders.push(json!({ "reminder": reminder, "decisions": decisions }));
         }
@@ -67,21 +69,21 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_reminder(reminder: &Reminder, decisions: &[Decision]) {
+fn print_reminder(reminder: &Reminder, decisions: &[Decision], zone: Tz) {
     let reason = reminder.reason.map_or_else(String::new, |reason| format!(": {}", reason.words()));
     println!(
         "{} / {} on {} (due {}): {}{reason}",
         reminder.plan.rule,
         reminder.plan.step,
         reminder.plan.occasion.resource,
-        reminder.plan.due_at,
+        moment(reminder.plan.due_at, zone),
         reminder.state.as_str(),
     );
     if decisions.is_empty() && reminder.state == ReminderState::Planned {
         println!("    not decided yet; it is decided when it falls due");
     }
     for decision in decisions {
-        println!("    {} {}", decision.at, verdict_words(&decision.verdict));
+        println!("    {} {}", moment(decision.at, zone), verdict_words(&decision.verdict, zone));
         for check in &decision.checks {
             let mark = match check.result {
                 CheckResult::Passed => "ok  ",
@@ -101,11 +103,18 @@ fn print_reminder(reminder: &Reminder, decisions: &[Decision]) {
     }
 }
 
-fn verdict_words(verdict: &Verdict) -> String {
+/// On the organisation's wall clock.
+fn moment(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+fn verdict_words(verdict: &Verdict, zone: Tz) -> String {
     match verdict {
-        Verdict::Release(release) => format!("released by {} in {}", release.channel, release.language),
+        Verdict::Release(release) => {
+            format!("released by {}, language {}", release.channel.in_words(), release.language)
+        }
         Verdict::Withhold(reason) => format!("withheld: {}", reason.words()),
-        Verdict::Wait { until, reason } => format!("waits until {until}: {}", reason.words()),
+        Verdict::Wait { until, reason } => format!("waits until {}: {}", moment(*until, zone), reason.words()),
         Verdict::Expire(reason) => format!("expired: {}", reason.words()),
         Verdict::Cancel(reason) => format!("cancelled: {}", reason.words()),
     }

@@ -36,6 +36,19 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// As it stands in a sentence: "by text message".
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "text message",
+            Self::Voice => "call",
+            Self::Pickup => "secure page",
+            Self::InPerson => "staff",
+        }
+    }
+}
+
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address, Channel, ConsentBasis, DecisionId, Detail, Recipient, ReminderId, ResourceVersion, RuleVersionId,
+    Address, Channel, ConsentBasis, DecisionId, Detail, Recipient, ReminderId, ReminderState, ResourceVersion,
+    RuleVersionId,
 };
 
 /// A verdict with each check and the facts used. Stored whole and sealed: its words may hold PHI.
@@ -78,6 +79,23 @@ pub struct Fact {
     pub name: String,
     pub value: String,
     pub source: Option<ResourceVersion>,
+}
+
+impl Reason {
+    /// What an open reminder becomes that ends for this reason before it falls due.
+    pub const fn ends_as(self) -> ReminderState {
+        match self {
+            Self::Expired | Self::Superseded | Self::BookedLate => ReminderState::Expired,
+            // What it is about stands; a person keeps it back.
+            _ if self.is_a_persons_switch() => ReminderState::Withheld,
+            _ => ReminderState::Cancelled,
+        }
+    }
+
+    /// A clinician keeps it back. Nothing was sent, so that it may go out when the clinician thinks better of it.
+    pub const fn is_a_persons_switch(self) -> bool {
+        matches!(self, Self::RuleOff | Self::RulePaused)
+    }
 }
 
 macro_rules! reasons {

@@ -180,6 +180,7 @@ event_kinds! {
     ReminderPlanned => "reminder.planned",
     ReminderMoved => "reminder.moved",
     ReminderCancelled => "reminder.cancelled",
+    ReminderWithheld => "reminder.withheld",
     ReminderDecided => "reminder.decided",
     AttemptOpened => "attempt.opened",
     AttemptSettled => "attempt.settled",

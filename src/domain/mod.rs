@@ -15,6 +15,7 @@ mod reminder;
 mod resource;
 mod rule;
 mod staff;
+mod words;
 mod zone;
 
 pub use alert::{Alert, AlertKind};
@@ -34,4 +35,5 @@ pub use reminder::{Occasion, PlannedReminder, Reminder, ReminderState};
 pub use resource::{Issue, ResourceKey, ResourceType, ResourceVersion};
 pub use rule::*;
 pub use staff::{Role, Staff};
-pub use zone::{ZoneCandidate, ZoneSource};
+pub use words::in_words;
+pub use zone::{ZoneCandidate, ZoneSource, date_begins};

@@ -1,5 +1,6 @@
 //! Which time zone a person may be in, and how we came to think so.
 
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -19,4 +20,11 @@ pub enum ZoneSource {
     Address,
     AreaCode,
     Facility,
+}
+
+/// When a date begins on the wall clock of `zone`. Where midnight is skipped, the day begins an hour later.
+pub fn date_begins(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    (0..4)
+        .find_map(|hour| zone.with_ymd_and_hms(date.year(), date.month(), date.day(), hour, 0, 0).earliest())
+        .map_or_else(|| date.and_time(chrono::NaiveTime::MIN).and_utc(), |at| at.with_timezone(&Utc))
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{BATCH, Outbox, OutboxError};
 use crate::domain::{
-    Actor, AlertKind, Attempt, AttemptState, Channel, EventKind, EventOutcome, MessageOrigin, MessageState, Phi,
-    Reason, ResourceKey, ResourceType, WriteBackState,
+    Actor, AlertKind, Attempt, AttemptState, EventKind, EventOutcome, MessageOrigin, MessageState, Phi, Reason,
+    ResourceKey, ResourceType, WriteBackState, in_words,
 };
 use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
@@ -334,10 +334,10 @@ impl Outbox {
             },
             // The minimum that is needed: which template went out, not its words.
             text: Phi::new(format!(
-                "{} by {} (template {}, {})",
-                message.rule.as_ref().map_or("Message", |rule| rule.as_str()),
-                channel_words(message.channel),
-                message.template,
+                "{} by {} (wording \"{}\", language {})",
+                message.rule.as_ref().map_or_else(|| "Message".to_owned(), |rule| in_words(rule.as_str())),
+                message.channel.in_words(),
+                in_words(&message.template).to_lowercase(),
                 message.language,
             )),
             notes: delivery.attempts.iter().map(note).collect(),
@@ -381,16 +381,6 @@ fn note(attempt: &Attempt) -> (DateTime<Utc>, String) {
     let code = attempt.code.as_ref().map_or_else(String::new, |code| format!(", code {code}"));
     let at = attempt.settled_at.unwrap_or(attempt.opened_at);
     (at, format!("{NOTE}{} by {}: {}{code}", attempt.number, attempt.provider, attempt.state.as_str()))
-}
-
-const fn channel_words(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Email => "email",
-        Channel::Sms => "text message",
-        Channel::Voice => "call",
-        Channel::Pickup => "secure page",
-        Channel::InPerson => "staff",
-    }
 }
 
 fn unsupported(why: &str) -> WriteBackResult {

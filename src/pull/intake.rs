@@ -35,6 +35,13 @@ impl Intake {
         intake
     }
 
+    pub fn join(&mut self, mut other: Self) {
+        self.rows.append(&mut other.rows);
+        self.patients.append(&mut other.patients);
+        self.locations.append(&mut other.locations);
+        self.unusable.append(&mut other.unusable);
+    }
+
     fn read(&mut self, resource: &Value, kind: ResourceType, now: DateTime<Utc>) -> Result<Row, Issue> {
         let version = read::version_of(resource).filter(|version| version.key.resource_type == kind);
         let version = version.ok_or_else(|| fatal(kind.as_str(), format!("is not a {kind} with an id")))?;

@@ -1,16 +1,20 @@
 //! One type, from the first page to the last: increment where the server can tell what changed, else everything.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::domain::{Issue, ResourceKey, ResourceType};
+use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
 use crate::ehr::plan::{Ask, Changes, PlanSource};
-use crate::ehr::search::{Page, Pages, Search};
+use crate::ehr::search::{Page, Search};
 use crate::fhir::operation_outcome::Severity;
 use crate::fhir::read;
-use crate::store::{StoreError, Unusable, Watermark};
+use crate::store::{Store, StoreError, Unusable, Watermark};
 
 use super::options::Mode;
 use super::page::{Prepared, Run};
@@ -50,6 +54,8 @@ pub(super) struct Seen {
     ignored_window: bool,
     /// The server says itself that this is not all of it.
     pub incomplete: Option<String>,
+    /// The first search that could not be read to its end.
+    pub failed: Option<EhrError>,
 }
 
 /// One page, with its matches made ready.
@@ -105,7 +111,10 @@ impl Run<'_> {
         if let Some(from) = from {
             search = search.with("_lastUpdated", format!("ge{}", instant(from)));
         }
-        let seen = self.all_pages(kind, &search, from, asked, report).await?;
+        let seen = self.all_pages(kind, vec![search], from, asked, report).await?;
+        if let Some(error) = seen.failed {
+            return Err(error.into());
+        }
         if let Some(words) = seen.incomplete {
             report.error = Some(words);
             return Ok(());
@@ -143,76 +152,62 @@ impl Run<'_> {
             .map(|since| (since - self.options.overlap).trunc_subsecs(0))
     }
 
-    /// All pages of a search, from the start again where the server forgot them.
+    /// All pages of these searches, some asked for at a time. What fails in one of them is answered with what the others
+    /// brought, and costs them nothing; only a token that is refused ends them all.
     pub(super) async fn all_pages(
         &self,
         kind: ResourceType,
-        search: &Search,
+        searches: Vec<Search>,
         from: Option<DateTime<Utc>>,
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Seen, Stop> {
-        let mut restarts = 0;
-        loop {
-            match self.pages(kind, search.clone(), from, asked, report).await {
-                Err(Stop::Ehr(EhrError::PagingExpired { .. })) if restarts < RESTARTS => restarts += 1,
-                other => return other,
-            }
+        let settings = &self.client.connection().settings;
+        let size = settings.page_size.unwrap_or(self.options.page_size).to_string();
+        let at_once = searches.len().min(settings.concurrency as usize).max(1);
+        let is_one = searches.len() == 1;
+        let includes: &[_] = if kind == ResourceType::Appointment { &self.includes } else { &[] };
+        let searches: Vec<Search> = searches
+            .into_iter()
+            .map(|it| includes.iter().fold(it.with("_count", size.clone()), |it, (_, what)| it.with("_include", *what)))
+            .collect();
+        let queue = Arc::new(Mutex::new(searches.into_iter()));
+        let (tell, mut told) = mpsc::channel(at_once);
+        // Tasks of their own: one that holds a place in the connection's budget must go on while pages are stored, or what
+        // a page refers to would wait for that place for ever. They end with this set.
+        let mut asking = JoinSet::new();
+        for _ in 0..at_once {
+            asking.spawn(ask(kind, self.store.clone(), self.client.clone(), Arc::clone(&queue), tell.clone()));
         }
-    }
-
-    async fn pages(
-        &self,
-        kind: ResourceType,
-        search: Search,
-        from: Option<DateTime<Utc>>,
-        asked: &mut HashSet<ResourceKey>,
-        report: &mut TypeReport,
-    ) -> Result<Seen, Stop> {
-        let size = self.client.connection().settings.page_size.unwrap_or(self.options.page_size);
-        let mut search = search.with("_count", size.to_string());
-        if kind == ResourceType::Appointment {
-            for (_, include) in &self.includes {
-                search = search.with("_include", *include);
-            }
-        }
-        let mut pages = self.client.search(search);
+        drop(tell);
         let mut seen = Seen::default();
-        let mut next = self.fetch(kind, &mut pages).await?;
-        while let Some(fetched) = next.take() {
-            seen.note(&fetched, from, report);
-            let (stored, fetched) =
-                futures_util::join!(self.take(kind, fetched, asked, report), self.fetch(kind, &mut pages));
-            stored?;
-            next = fetched?;
+        let mut pages = Vec::new();
+        // Those that came while others were stored are stored together: a commit costs more than a page.
+        while told.recv_many(&mut pages, at_once).await > 0 {
+            let (mut together, mut total) = (Prepared::none(kind), None);
+            for page in pages.drain(..) {
+                let page = match page {
+                    Ok(page) => page,
+                    Err(Stop::Ehr(error)) if !matches!(error, EhrError::Token(_)) => {
+                        seen.failed = seen.failed.or(Some(error));
+                        continue;
+                    }
+                    Err(stop) => return Err(stop),
+                };
+                seen.note(&page, from, report);
+                let Fetched { page, prepared, .. } = page;
+                for issue in &page.issues {
+                    self.set_aside(no_resource(kind, issue), report).await?;
+                }
+                self.keep_includes(page.includes).await?;
+                total = page.total.filter(|_| is_one);
+                together.join(prepared);
+            }
+            let missing = self.destination().page(together, asked, report).await?;
+            self.fetch_referred(missing, report).await?;
+            (self.progress)(&Progress::Page { kind, read: report.read, total });
         }
         Ok(seen)
-    }
-
-    /// The next page, made ready to be stored: while one page is stored the next one is on its way.
-    async fn fetch(&self, kind: ResourceType, pages: &mut Pages) -> Result<Option<Fetched>, Stop> {
-        let Some(mut page) = pages.next().await? else { return Ok(None) };
-        let matches = std::mem::take(&mut page.matches);
-        let times = matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated).collect();
-        let prepared = Prepared::beside(kind, matches, self.store.clock().now()).await?;
-        Ok(Some(Fetched { page, times, prepared }))
-    }
-
-    async fn take(
-        &self,
-        kind: ResourceType,
-        Fetched { page, prepared, .. }: Fetched,
-        asked: &mut HashSet<ResourceKey>,
-        report: &mut TypeReport,
-    ) -> Result<(), StoreError> {
-        for issue in &page.issues {
-            self.set_aside(no_resource(kind, issue), report).await?;
-        }
-        self.keep_includes(page.includes).await?;
-        let missing = self.destination().page(prepared, asked, report).await?;
-        self.fetch_referred(missing, report).await?;
-        (self.progress)(&Progress::Page { kind, read: report.read, total: page.total });
-        Ok(())
     }
 
     /// Whether everything is to be read again: as asked for, or because the last time was so long ago.
@@ -246,6 +241,51 @@ impl Run<'_> {
 
     pub(super) fn began(&self, kind: ResourceType, report: &TypeReport) {
         (self.progress)(&Progress::Began { kind, how: report.how });
+    }
+}
+
+/// Asks one search of the queue after the other and tells each page, from the start again where the server forgot its
+/// pages; an error is the last that is told of a search.
+async fn ask(
+    kind: ResourceType,
+    store: Store,
+    client: FhirClient,
+    queue: Arc<Mutex<std::vec::IntoIter<Search>>>,
+    tell: mpsc::Sender<Result<Fetched, Stop>>,
+) {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    while let Some(search) = next() {
+        let (mut pages, mut restarts) = (client.search(search.clone()), 0);
+        loop {
+            let page = match pages.next().await {
+                Ok(None) => break,
+                Err(EhrError::PagingExpired { .. }) if restarts < RESTARTS => {
+                    restarts += 1;
+                    pages = client.search(search.clone());
+                    continue;
+                }
+                Ok(Some(page)) => Fetched::of(kind, page, store.clock().now()).await.map_err(Stop::from),
+                Err(error) => Err(Stop::from(error)),
+            };
+            let is_last = page.is_err();
+            if tell.send(page).await.is_err() {
+                // Nobody listens any more.
+                return;
+            }
+            if is_last {
+                break;
+            }
+        }
+    }
+}
+
+impl Fetched {
+    /// Makes a page ready to be stored, beside the storing of the one before it.
+    async fn of(kind: ResourceType, mut page: Page, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        let matches = std::mem::take(&mut page.matches);
+        let times = matches.iter().filter_map(|resource| read::version_of(resource)?.last_updated).collect();
+        let prepared = Prepared::beside(kind, matches, now).await?;
+        Ok(Self { page, times, prepared })
     }
 }
 

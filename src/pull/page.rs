@@ -56,13 +56,26 @@ pub struct Destination<'a> {
 #[derive(Debug)]
 pub struct Prepared {
     kind: ResourceType,
+    pages: u32,
     read: usize,
     intake: Intake,
 }
 
 impl Prepared {
     pub fn of(kind: ResourceType, resources: Vec<Value>, now: DateTime<Utc>) -> Self {
-        Self { kind, read: resources.len(), intake: Intake::of(resources, kind, now) }
+        Self { kind, pages: 1, read: resources.len(), intake: Intake::of(resources, kind, now) }
+    }
+
+    /// No page yet.
+    pub(super) fn none(kind: ResourceType) -> Self {
+        Self { kind, pages: 0, read: 0, intake: Intake::default() }
+    }
+
+    /// Adds what another page of the same type brought.
+    pub(super) fn join(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.read += other.read;
+        self.intake.join(other.intake);
     }
 
     /// The same beside the caller, so that one page is prepared while another is stored.
@@ -87,10 +100,12 @@ impl Destination<'_> {
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
     ) -> Result<Vec<ResourceKey>, StoreError> {
+        report.pages += page.pages;
+        if page.read == 0 {
+            return Ok(Vec::new());
+        }
         let named = self.store_prepared(page, report).await?;
-        let missing = self.missing(&named, asked).await?;
-        report.pages += 1;
-        Ok(missing)
+        self.missing(&named, asked).await
     }
 
     /// Stores resources of one type that were just read. Storing them twice changes nothing.
@@ -106,7 +121,7 @@ impl Destination<'_> {
     async fn store_prepared(&self, page: Prepared, report: &mut TypeReport) -> Result<Named, StoreError> {
         let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
-        let Prepared { kind, read, intake } = page;
+        let Prepared { kind, read, intake, .. } = page;
         let mut named = Named { patients: intake.subjects(), locations: intake.locations, others: BTreeSet::new() };
         if !self.follow.is_empty() {
             for row in &intake.rows {

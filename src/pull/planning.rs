@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::{
     Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
-    ResourceKey, ResourceType, RuleId, TenantId,
+    ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
@@ -351,7 +351,11 @@ async fn apply(
     }
     tx.end_reminders(&changes.cancel).await?;
     for (id, reason) in changes.cancel {
-        let event = tx.event(actor(), EventKind::ReminderCancelled).about_patient(ehr, patient);
+        let kind = match reason.ends_as() {
+            ReminderState::Withheld => EventKind::ReminderWithheld,
+            _ => EventKind::ReminderCancelled,
+        };
+        let event = tx.event(actor(), kind).about_patient(ehr, patient);
         events.push(event.about_reminder(id).with_detail(json!({"reason": reason})));
     }
     Ok(())

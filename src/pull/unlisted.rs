@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
-use crate::domain::{PatientId, ResourceKey, ResourceType};
+use crate::domain::{ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::ehr::search::Search;
-use crate::store::{BY_ID, Unusable, Watermark};
+use crate::store::{BY_ID, Unusable, Watermark, Whose};
 
 use super::listing::{Stop, instant};
 use super::page::{Prepared, Run};
@@ -27,6 +27,14 @@ const NEAR_AHEAD: TimeDelta = TimeDelta::days(45);
 /// How long a stretch one question to a place covers.
 const STRETCH: TimeDelta = TimeDelta::days(14);
 const CHUNK: u64 = 200;
+
+/// Of whom or what the same is asked.
+#[derive(Clone, Copy)]
+enum Through {
+    Patients(Whose),
+    /// Locations that the roster names.
+    Places,
+}
 
 impl Run<'_> {
     /// When appointments begin that are looked at now.
@@ -50,37 +58,23 @@ impl Run<'_> {
     ) -> Result<(), Stop> {
         report.how = "patient by patient";
         self.began(kind, report);
-        let connection = self.client.connection();
         let full = self.full_is_due(mark, self.options.full_every.min(SNAPSHOT_EVERY));
         let moves = kind == ResourceType::Appointment;
         let window = moves.then(|| self.appointments(full));
         let since = mark.and_then(|mark| mark.full_completed_at).filter(|_| !full && !moves);
-        let mut after = String::new();
-        let mut failed: Option<EhrError> = None;
-        loop {
-            let view = self.store.view(&connection.tenant);
-            let patients: Vec<PatientId> = match since {
-                Some(since) => view.patients_changed_since(&connection.id, since, &after, 500).await?,
-                None => view.active_patients(&connection.id, &after, 500).await?,
-            };
-            let Some(last) = patients.last() else { break };
-            last.as_str().clone_into(&mut after);
-            for patient in &patients {
-                let mut search = Search::new(kind).with("patient", patient.as_str());
-                if let Some((from, _)) = window {
-                    search = search.with("date", format!("ge{}", instant(from)));
-                }
-                match self.plan.of(kind).and_then(|of_type| of_type.split) {
-                    None => self.part(kind, &search, asked, report, &mut failed).await?,
-                    Some((name, values)) => {
-                        for value in values {
-                            let search = search.clone().with(name, *value);
-                            self.part(kind, &search, asked, report, &mut failed).await?;
-                        }
-                    }
-                }
+        let split = self.plan.of(kind).and_then(|of_type| of_type.split);
+        let through = Through::Patients(since.map_or(Whose::Active, Whose::ChangedSince));
+        let questions = |patient: &str| {
+            let mut search = Search::new(kind).with("patient", patient);
+            if let Some((from, _)) = window {
+                search = search.with("date", format!("ge{}", instant(from)));
             }
-        }
+            match split {
+                Some((name, values)) => values.iter().map(|value| search.clone().with(name, *value)).collect(),
+                None => vec![search],
+            }
+        };
+        let (_, failed) = self.go_through(kind, through, &questions, asked, report).await?;
         if since.is_some() {
             // Some patients only: nothing is known anew of the others.
             return failed.map_or(Ok(()), |error| Err(error.into()));
@@ -100,30 +94,20 @@ impl Run<'_> {
     ) -> Result<(), Stop> {
         report.how = "by location and day";
         self.began(kind, report);
-        let connection = self.client.connection();
         let full = self.full_is_due(mark, self.options.full_every);
         let (from, to) = self.appointments(full);
-        let mut after = String::new();
-        let mut failed: Option<EhrError> = None;
-        loop {
-            let view = self.store.view(&connection.tenant);
-            let places = view.roster(&connection.id, ResourceType::Location, &after, CHUNK).await?;
-            let Some(last) = places.last() else { break };
-            after.clone_from(last);
-            for place in &places {
-                let mut begin = from;
-                while begin < to {
-                    let end = (begin + STRETCH).min(to);
-                    let search = Search::new(kind)
-                        .with("location", place.as_str())
-                        .with("date", format!("ge{}", instant(begin)))
-                        .with("date", format!("lt{}", instant(end)));
-                    self.part(kind, &search, asked, report, &mut failed).await?;
-                    begin = end;
-                }
-            }
-        }
-        if after.is_empty() {
+        let questions = |place: &str| {
+            let begins = std::iter::successors(Some(from), |begin| Some(*begin + STRETCH)).take_while(|it| *it < to);
+            let question = |begin: DateTime<Utc>| {
+                Search::new(kind)
+                    .with("location", place)
+                    .with("date", format!("ge{}", instant(begin)))
+                    .with("date", format!("lt{}", instant((begin + STRETCH).min(to))))
+            };
+            begins.map(question).collect()
+        };
+        let (any, failed) = self.go_through(kind, Through::Places, &questions, asked, report).await?;
+        if !any {
             report.error =
                 Some("the roster names no location to look at; name them with beckon ehr roster import".to_owned());
             return Ok(());
@@ -157,21 +141,35 @@ impl Run<'_> {
         self.end_of_look(kind, mark, BY_ID, full, failed.or(open), report).await
     }
 
-    /// One of many searches: a record that is protected or too large does not cost the others theirs.
-    async fn part(
+    /// Asks the same of everybody, or of every place. Answers whether there was any, and the first search that failed: a
+    /// record that is protected or too large does not cost the others theirs.
+    async fn go_through(
         &self,
         kind: ResourceType,
-        search: &Search,
+        through: Through,
+        questions: &(dyn Fn(&str) -> Vec<Search> + Sync),
         asked: &mut HashSet<ResourceKey>,
         report: &mut TypeReport,
-        failed: &mut Option<EhrError>,
-    ) -> Result<(), Stop> {
-        match self.all_pages(kind, search, None, asked, report).await {
-            Ok(seen) => report.error = report.error.take().or(seen.incomplete),
-            Err(Stop::Ehr(error)) if !matches!(error, EhrError::Token(_)) => *failed = failed.take().or(Some(error)),
-            Err(stop) => return Err(stop),
+    ) -> Result<(bool, Option<EhrError>), Stop> {
+        let connection = self.client.connection();
+        let mut after = String::new();
+        let mut failed: Option<EhrError> = None;
+        loop {
+            let view = self.store.view(&connection.tenant);
+            let ids: Vec<String> = match through {
+                Through::Places => view.roster(&connection.id, ResourceType::Location, &after, CHUNK).await?,
+                Through::Patients(whose) => {
+                    let patients = view.patients_in_order(&connection.id, whose, &after, CHUNK).await?;
+                    patients.iter().map(|patient| patient.as_str().to_owned()).collect()
+                }
+            };
+            let Some(last) = ids.last() else { return Ok((!after.is_empty(), failed)) };
+            after.clone_from(last);
+            let searches = ids.iter().flat_map(|id| questions(id)).collect();
+            let seen = self.all_pages(kind, searches, None, asked, report).await?;
+            report.error = report.error.take().or(seen.incomplete);
+            failed = failed.or(seen.failed);
         }
-        Ok(())
     }
 
     async fn end_of_look(

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Decision, DecisionId, Reason, Reminder, Verdict};
+use crate::domain::{Decision, DecisionId, Reason, Reminder, Verdict, in_words};
 
 use super::checks::{self, Case, Findings};
 use super::{CompiledRule, DecideFacts};
@@ -40,12 +40,15 @@ fn judge(
         findings.fail("rule_live", "the rule is no longer live", Verdict::Cancel(Reason::RuleRetired));
         return findings.verdict();
     };
-    findings.pass("rule_live", format!("version {} is live", rule.version()));
+    findings.pass("rule_live", format!("version {:.12} is live", rule.version().as_str()));
     let Some(case) = Case::new(reminder, rule, facts, now) else {
         findings.fail("step", "the live version has no such step", Verdict::Cancel(Reason::RuleChanged));
         return findings.verdict();
     };
-    findings.pass("step", format!("the live version has the step {}", reminder.plan.step));
+    findings.pass(
+        "step",
+        format!("the live version has the step \"{}\"", in_words(reminder.plan.step.as_str()).to_lowercase()),
+    );
     checks::record::check(&case, findings);
     let expires_at = checks::resource::check(&case, findings);
     checks::permission::check(&case, findings);

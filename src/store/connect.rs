@@ -83,3 +83,31 @@ fn open_error(url: &str, error: &sea_orm::DbErr) -> StoreError {
     let place = place.split('?').next().unwrap_or_default();
     StoreError::Open(format!("{place}: {}", super::brief(&error.to_string())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sea_orm::{ConnectionTrait as _, Statement};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::clock::{SystemClock, SystemEntropy};
+
+    #[tokio::test]
+    async fn what_is_committed_on_sqlite_survives_a_power_cut_and_what_is_deleted_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = SecretString::from(format!("sqlite://{}", folder.path().join("beckon.sqlite").display()));
+        let root = RootKey::parse(&SecretString::from("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")).unwrap();
+        let database = config::Database { url, max_connections: 2 };
+        let store = Store::open(&database, root, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.unwrap();
+        // 2 is FULL.
+        for (pragma, value) in [("synchronous", "2"), ("journal_mode", "wal"), ("secure_delete", "1")] {
+            let asked = Statement::from_string(sea_orm::DatabaseBackend::Sqlite, format!("PRAGMA {pragma}"));
+            let row = store.inner.db.query_one_raw(asked).await.unwrap().unwrap();
+            let found =
+                row.try_get_by_index::<String>(0).or_else(|_| row.try_get_by_index::<i64>(0).map(|it| it.to_string()));
+            assert_eq!(found.unwrap(), value, "{pragma}");
+        }
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Select};
 use uuid::Uuid;
 
 use super::reminders::is_open;
-use super::tables::{attempt, event, message, mirror, patient, quarantine, reminder, write_back};
+use super::tables::{attempt, event, message, mirror, quarantine, reminder, write_back};
 use super::{StoreError, View};
-use crate::domain::{EhrId, PatientId, ResourceType};
+use crate::domain::{EhrId, ResourceType};
 
 impl View<'_> {
     pub async fn count_mirror(&self, ehr: &EhrId, kind: ResourceType) -> Result<u64, StoreError> {
@@ -59,54 +59,41 @@ impl View<'_> {
             .await?)
     }
 
-    /// Patient ids in order, after `after`.
-    pub async fn patient_ids(&self, ehr: &EhrId, after: &str, limit: u64) -> Result<Vec<PatientId>, StoreError> {
-        let ids: Vec<String> = patient::Entity::find()
-            .select_only()
-            .column(patient::Column::Id)
-            .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(patient::Column::Id.gt(after))
-            .order_by_asc(patient::Column::Id)
-            .limit(limit)
-            .into_tuple()
-            .all(&self.conn)
-            .await?;
-        Ok(ids.into_iter().map(PatientId::new).collect())
-    }
-
-    /// Reminders by state and reason.
+    /// Reminders by state and reason; the reason is empty where the state says it all.
     pub async fn count_reminders(&self, ehr: &EhrId) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
-        let rows: Vec<(String, Option<String>, i64)> = reminder::Entity::find()
-            .select_only()
-            .column(reminder::Column::State)
-            .column(reminder::Column::Reason)
-            .column_as(reminder::Column::Id.count(), "count")
-            .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(reminder::Column::Ehr.eq(ehr.as_str()))
-            .group_by(reminder::Column::State)
-            .group_by(reminder::Column::Reason)
-            .into_tuple()
-            .all(&self.conn)
-            .await?;
-        Ok(nested(rows.into_iter().map(|(state, reason, count)| (state, reason.unwrap_or_default(), count))))
+        use reminder::Column as C;
+        let mine = Condition::all().add(C::Tenant.eq(self.tenant.as_str())).add(C::Ehr.eq(ehr.as_str()));
+        self.count_by(reminder::Entity::find().filter(mine), [C::State, C::Reason]).await
     }
 
     /// Messages by channel and state.
     pub async fn count_messages(&self, ehr: &EhrId) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
-        let rows: Vec<(String, String, i64)> = message::Entity::find()
+        use message::Column as C;
+        let mine = Condition::all().add(C::Tenant.eq(self.tenant.as_str())).add(C::Ehr.eq(ehr.as_str()));
+        self.count_by(message::Entity::find().filter(mine), [C::Channel, C::State]).await
+    }
+
+    /// Rows by two columns, of which the second may be null. The first is never null.
+    pub(super) async fn count_by<E: EntityTrait>(
+        &self,
+        rows: Select<E>,
+        [outer, inner]: [E::Column; 2],
+    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
+        let found: Vec<(String, Option<String>, i64)> = rows
             .select_only()
-            .column(message::Column::Channel)
-            .column(message::Column::State)
-            .column_as(message::Column::Id.count(), "count")
-            .filter(message::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(message::Column::Ehr.eq(ehr.as_str()))
-            .group_by(message::Column::Channel)
-            .group_by(message::Column::State)
+            .column(outer)
+            .column(inner)
+            .column_as(outer.count(), "count")
+            .group_by(outer)
+            .group_by(inner)
             .into_tuple()
             .all(&self.conn)
             .await?;
-        Ok(nested(rows.into_iter()))
+        let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        for (outer, inner, count) in found {
+            counts.entry(outer).or_default().insert(inner.unwrap_or_default(), u64::try_from(count).unwrap_or(0));
+        }
+        Ok(counts)
     }
 
     /// Attempts on a channel that the provider took, whatever became of them later.
@@ -191,12 +178,4 @@ impl View<'_> {
             .all(&self.conn)
             .await?)
     }
-}
-
-fn nested(rows: impl Iterator<Item = (String, String, i64)>) -> BTreeMap<String, BTreeMap<String, u64>> {
-    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for (outer, inner, count) in rows {
-        counts.entry(outer).or_default().insert(inner, count as u64);
-    }
-    counts
 }

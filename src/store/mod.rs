@@ -65,7 +65,7 @@ pub use quarantine::{Quarantined, Unusable};
 pub use reconciliations::{PlanningState, Reconciliation, Standing};
 pub use reconciling::SentBefore;
 pub use reminders::Decided;
-pub use roster::RosterChange;
+pub use roster::{RosterChange, Whose};
 pub use sending::{Halt, HaltScope, SendMode, Sending};
 pub use staff::{NewStaff, SIGN_IN_REST, SIGN_IN_TRIES, SignInTry};
 pub use staff_sessions::{NewSession, StaffSession};

@@ -194,21 +194,4 @@ impl View<'_> {
         }
         Ok(patients.iter().filter(|patient| !known.contains(patient.as_str())).cloned().collect())
     }
-
-    /// The patients of an EHR that may still be contacted, in the order of their ids, from the one after `after` on.
-    pub async fn active_patients(&self, ehr: &EhrId, after: &str, limit: u64) -> Result<Vec<PatientId>, StoreError> {
-        let ids: Vec<String> = patient::Entity::find()
-            .select_only()
-            .column(patient::Column::Id)
-            .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(patient::Column::State.eq("active"))
-            .filter(patient::Column::Id.gt(after))
-            .order_by_asc(patient::Column::Id)
-            .limit(limit)
-            .into_tuple()
-            .all(&self.conn)
-            .await?;
-        Ok(ids.into_iter().map(PatientId::new).collect())
-    }
 }

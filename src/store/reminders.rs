@@ -99,7 +99,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Takes over a new plan for a reminder that is still open, or that was cancelled and holds again.
+    /// Takes over a new plan for a reminder that is still open, or that ended without a message and holds again.
     pub async fn update_reminder(
         &mut self,
         id: ReminderId,
@@ -109,7 +109,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let mut open = vec![ReminderState::Planned.as_str(), ReminderState::Waiting.as_str()];
         if reopen {
-            open.push(ReminderState::Cancelled.as_str());
+            open.extend([ReminderState::Cancelled.as_str(), ReminderState::Withheld.as_str()]);
         }
         let mut update = reminder::Entity::update_many()
             .col_expr(reminder::Column::RuleVersion, Expr::value(plan.rule_version.as_str()))
@@ -136,12 +136,8 @@ impl Tx<'_> {
     /// Ends open reminders that no longer hold. One that was released meanwhile stays released.
     pub async fn end_reminders(&mut self, ended: &[(ReminderId, Reason)]) -> Result<(), StoreError> {
         for (id, reason) in ended {
-            let state = match reason {
-                Reason::Expired | Reason::Superseded | Reason::BookedLate => ReminderState::Expired,
-                _ => ReminderState::Cancelled,
-            };
             reminder::Entity::update_many()
-                .col_expr(reminder::Column::State, Expr::value(state.as_str()))
+                .col_expr(reminder::Column::State, Expr::value(reason.ends_as().as_str()))
                 .col_expr(reminder::Column::Reason, Expr::value(reason.as_str()))
                 .col_expr(reminder::Column::UpdatedAt, Expr::value(self.now()))
                 .filter(reminder::Column::Id.eq(id.0))

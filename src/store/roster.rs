@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::alike::{padded, slices};
 use super::tables::{mirror, patient, roster};
@@ -16,6 +16,16 @@ use crate::domain::{EhrId, PatientId, ResourceKey, ResourceType};
 pub struct RosterChange {
     pub added: usize,
     pub removed: usize,
+}
+
+/// Which patients of an EHR to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    All,
+    /// Who may still be contacted.
+    Active,
+    /// Active patients whose record changed or came after this instant.
+    ChangedSince(DateTime<Utc>),
 }
 
 impl Tx<'_> {
@@ -137,42 +147,37 @@ impl View<'_> {
 
     /// How many of each type the roster names, by source.
     pub async fn roster_counts(&self, ehr: &EhrId) -> Result<BTreeMap<(String, String), u64>, StoreError> {
-        let rows: Vec<(String, String, i64)> = roster::Entity::find()
-            .select_only()
-            .column(roster::Column::Source)
-            .column(roster::Column::ResourceType)
-            .column_as(roster::Column::Id.count(), "named")
-            .filter(roster::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(roster::Column::Ehr.eq(ehr.as_str()))
-            .group_by(roster::Column::Source)
-            .group_by(roster::Column::ResourceType)
-            .into_tuple()
-            .all(&self.conn)
-            .await?;
-        Ok(rows.into_iter().map(|(source, kind, count)| ((source, kind), u64::try_from(count).unwrap_or(0))).collect())
+        use roster::Column as C;
+        let mine = Condition::all().add(C::Tenant.eq(self.tenant.as_str())).add(C::Ehr.eq(ehr.as_str()));
+        let counts = self.count_by(roster::Entity::find().filter(mine), [C::Source, C::ResourceType]).await?;
+        let flat = counts
+            .into_iter()
+            .flat_map(|(source, kinds)| kinds.into_iter().map(move |(kind, count)| ((source.clone(), kind), count)));
+        Ok(flat.collect())
     }
 
-    /// Active patients whose record changed or came after `since`, in order. `after` pages.
-    pub async fn patients_changed_since(
+    /// The patients of an EHR in the order of their ids, from the one after `after` on.
+    pub async fn patients_in_order(
         &self,
         ehr: &EhrId,
-        since: DateTime<Utc>,
+        whose: Whose,
         after: &str,
         limit: u64,
     ) -> Result<Vec<PatientId>, StoreError> {
-        let ids: Vec<String> = patient::Entity::find()
+        use patient::Column as C;
+        let mut query = patient::Entity::find()
             .select_only()
-            .column(patient::Column::Id)
-            .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(patient::Column::Ehr.eq(ehr.as_str()))
-            .filter(patient::Column::State.eq("active"))
-            .filter(patient::Column::UpdatedAt.gt(since))
-            .filter(patient::Column::Id.gt(after))
-            .order_by_asc(patient::Column::Id)
-            .limit(limit)
-            .into_tuple()
-            .all(&self.conn)
-            .await?;
+            .column(C::Id)
+            .filter(C::Tenant.eq(self.tenant.as_str()))
+            .filter(C::Ehr.eq(ehr.as_str()))
+            .filter(C::Id.gt(after));
+        if whose != Whose::All {
+            query = query.filter(C::State.eq("active"));
+        }
+        if let Whose::ChangedSince(since) = whose {
+            query = query.filter(C::UpdatedAt.gt(since));
+        }
+        let ids: Vec<String> = query.order_by_asc(C::Id).limit(limit).into_tuple().all(&self.conn).await?;
         Ok(ids.into_iter().map(PatientId::new).collect())
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::codes::{code, decode};
 use super::tables::{halt, leader, release_count, send_mode};
 use super::{Store, StoreError, Tx, View};
-use crate::domain::{Actor, Channel, EventKind, RuleId};
+use crate::domain::{Actor, Channel, EventKind, RuleId, in_words};
 
 /// What may leave (I10). A tenant starts with `Off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,15 @@ pub enum HaltScope {
 }
 
 impl HaltScope {
+    /// As it stands in a sentence: "halted: everything by text message".
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Everything => "everything".to_owned(),
+            Self::Rule(rule) => format!("the rule {}", in_words(rule.as_str())),
+            Self::Channel(channel) => format!("everything by {}", channel.in_words()),
+        }
+    }
+
     fn columns(&self) -> (&'static str, String) {
         match self {
             Self::Everything => ("all", String::new()),

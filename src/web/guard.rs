@@ -7,7 +7,7 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 
-use super::answer::Answer;
+use super::answer::{Answer, forget_what_was_done};
 use super::auth::{Visitor, visitor};
 use super::call::Call;
 use super::error::WebError;
@@ -96,10 +96,13 @@ pub async fn answer(
         Ok(call) => (declared.handler)(call).await,
         Err(error) => Err(error),
     };
-    let response = match result {
+    let mut response = match result {
         Ok(response) => response,
         Err(error) => error.into_response(state, known.as_ref(), &request),
     };
+    if matches!(access, Access::SignedIn | Access::Roles(_)) {
+        forget_what_was_done(&request, &mut response);
+    }
     // The pattern, never the path: a path can name a patient.
     let (status, duration_ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
     if matches!(access, Access::Machine | Access::Loopback) {

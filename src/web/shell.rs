@@ -5,7 +5,7 @@ use super::call::Call;
 use super::error::WebError;
 use super::state::WebState;
 use crate::domain::Role;
-use crate::store::{HaltScope, SendMode, Sending};
+use crate::store::{SendMode, Sending};
 
 /// A page without a rail: sign-in and errors.
 pub struct Bare {
@@ -130,15 +130,8 @@ pub const fn mode_words(mode: SendMode) -> (&'static str, &'static str) {
 fn banners(sending: &Sending, may_change: bool) -> Vec<Banner> {
     let href = may_change.then_some("/sending");
     let mut banners = Vec::new();
-    let halted: Vec<String> = sending
-        .halts
-        .iter()
-        .map(|halt| match &halt.scope {
-            HaltScope::Everything => format!("everything ({})", halt.reason),
-            HaltScope::Rule(rule) => format!("rule {rule} ({})", halt.reason),
-            HaltScope::Channel(channel) => format!("channel {channel} ({})", halt.reason),
-        })
-        .collect();
+    let halted: Vec<String> =
+        sending.halts.iter().map(|halt| format!("{} ({})", halt.scope.in_words(), halt.reason)).collect();
     if !halted.is_empty() {
         let words = format!("Sending is halted: {}.", halted.join(", "));
         banners.push(Banner { tone: "needs", icon: "stop", words, href });

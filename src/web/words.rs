@@ -1,9 +1,10 @@
 //! States and times as people read them. A state always has a word and an icon; colour only underlines it.
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::domain::{AttemptState, Channel, CheckResult, MessageState, ReminderState, WriteBackState};
+pub use crate::domain::{date_begins, in_words as code_words};
 
 /// How a state looks: `tone` names the colour, `icon` the drawing, `word` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,13 +96,60 @@ pub fn meaning_word(code: Option<&str>) -> &'static str {
     }
 }
 
-/// A stable code as words: `quiet_hours` is `Quiet hours`.
-pub fn code_words(code: &str) -> String {
-    let mut words = code.replace(['_', '-', '.'], " ");
-    if let Some(first) = words.get_mut(0..1) {
-        first.make_ascii_uppercase();
+/// Who carries a message, from the name of the part that speaks with them.
+pub fn carrier_words(provider: &str) -> String {
+    match provider {
+        "twilio" => "the text message company".to_owned(),
+        "smtp" => "the mail relay".to_owned(),
+        other => other.to_owned(),
     }
-    words
+}
+
+/// How a message was protected on its way out of this house.
+pub fn protection_words(protection: &str) -> String {
+    match protection {
+        "" => String::new(),
+        "loopback" => "not encrypted, on this machine only".to_owned(),
+        other => format!("encrypted, {other}"),
+    }
+}
+
+/// A language tag (BCP 47) as staff say it; one that is not listed stays as it is.
+pub fn language_words(tag: &str) -> String {
+    const LANGUAGES: [(&str, &str); 24] = [
+        ("ar", "Arabic"),
+        ("bn", "Bengali"),
+        ("de", "German"),
+        ("en", "English"),
+        ("es", "Spanish"),
+        ("fa", "Persian"),
+        ("fr", "French"),
+        ("gu", "Gujarati"),
+        ("hi", "Hindi"),
+        ("hmn", "Hmong"),
+        ("ht", "Haitian Creole"),
+        ("hy", "Armenian"),
+        ("it", "Italian"),
+        ("ja", "Japanese"),
+        ("ko", "Korean"),
+        ("pl", "Polish"),
+        ("pt", "Portuguese"),
+        ("ru", "Russian"),
+        ("so", "Somali"),
+        ("tl", "Tagalog"),
+        ("uk", "Ukrainian"),
+        ("ur", "Urdu"),
+        ("vi", "Vietnamese"),
+        ("zh", "Chinese"),
+    ];
+    let primary = tag.split(['-', '_']).next().unwrap_or_default();
+    let known = LANGUAGES.iter().find(|(code, _)| code.eq_ignore_ascii_case(primary));
+    known.map_or_else(|| tag.to_owned(), |(_, name)| (*name).to_owned())
+}
+
+/// Text that stands for an instant, on the organisation's wall clock; any other text as it is.
+pub fn moment_or_text(text: &str, zone: Tz) -> String {
+    DateTime::parse_from_rfc3339(text).map_or_else(|_| text.to_owned(), |at| moment(at.to_utc(), zone))
 }
 
 /// One entry of a list to choose from.
@@ -136,13 +184,6 @@ pub fn moment(at: DateTime<Utc>, zone: Tz) -> String {
 pub fn day_of(now: DateTime<Utc>, zone: Tz) -> (DateTime<Utc>, DateTime<Utc>) {
     let date = now.with_timezone(&zone).date_naive();
     (date_begins(date, zone), date.succ_opt().map_or(now, |next| date_begins(next, zone)))
-}
-
-/// When a date begins on the wall clock of `zone`. Where midnight is skipped, the day begins an hour later.
-pub fn date_begins(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    (0..4)
-        .find_map(|hour| zone.with_ymd_and_hms(date.year(), date.month(), date.day(), hour, 0, 0).earliest())
-        .map_or_else(|| date.and_time(chrono::NaiveTime::MIN).and_utc(), |at| at.with_timezone(&Utc))
 }
 
 /// `1 time`, `2 times`.

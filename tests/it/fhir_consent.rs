@@ -2,24 +2,9 @@
 
 use beckon::domain::{Channel, Purpose};
 use beckon::fhir::read::{self, ConsentWord};
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-fn now() -> DateTime<Utc> {
-    "2026-03-02T12:00:00Z".parse().unwrap()
-}
-
-/// `base` with the fields of `over` put in; a `null` takes a field out.
-fn with(mut base: Value, over: Value) -> Value {
-    for (key, field) in over.as_object().unwrap() {
-        if field.is_null() {
-            base.as_object_mut().unwrap().remove(key);
-        } else {
-            base[key] = field.clone();
-        }
-    }
-    base
-}
+use crate::support::fields::{now, with};
 
 #[test]
 fn a_consent_speaks_of_contact_only_where_it_means_it() {

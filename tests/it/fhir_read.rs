@@ -2,25 +2,10 @@
 
 use beckon::domain::{AppointmentStatus, Deceased, PatientId, PatientStatus};
 use beckon::fhir::{prune, read};
-use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn now() -> DateTime<Utc> {
-    "2026-03-02T12:00:00Z".parse().unwrap()
-}
-
-/// `base` with the fields of `over` put in; a `null` takes a field out.
-fn with(mut base: Value, over: Value) -> Value {
-    for (key, field) in over.as_object().unwrap() {
-        if field.is_null() {
-            base.as_object_mut().unwrap().remove(key);
-        } else {
-            base[key] = field.clone();
-        }
-    }
-    base
-}
+use crate::support::fields::{now, with};
 
 fn patient(over: Value) -> Value {
     with(json!({"resourceType": "Patient", "id": "p1"}), over)

@@ -10,6 +10,7 @@ mod channel_email;
 mod channel_sandbox;
 mod channel_sms;
 mod channel_sms_sdk;
+mod command_line;
 mod config;
 mod crash;
 mod ehr;

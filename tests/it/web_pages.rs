@@ -83,7 +83,8 @@ async fn a_message_is_shown_as_the_patient_saw_it_and_nothing_in_it_is_markup() 
         let page = casey.get(&format!("/messages/{}", clinic.message)).await;
         assert!(page.shows("class=\"bubble from\"") && page.shows("&#60;b&#62;Reply C&#60;/b&#62; to confirm."));
         assert!(!page.shows("<b>Reply"));
-        for text in ["C, see you Thursday", "Will come", ADA_PHONE, "TLSv1.3", "To be written", "Delivered"] {
+        for text in ["C, see you Thursday", "Will come", ADA_PHONE, "encrypted, TLSv1.3", "To be written", "Delivered"]
+        {
             assert!(page.shows(&text.replace('+', "&#43;")) || page.shows(text), "{text}");
         }
         gateway.stop().await;
@@ -165,8 +166,10 @@ async fn a_clinician_switches_a_rule_and_records_an_opt_out() {
 
         assert_eq!(casey.post(&rule, &[("state", "pause"), ("until", "2026-03-20")]).await.status, 303);
         assert!(casey.get(&clinic.home()).await.shows("Until Fri 20 Mar 2026, 00:00 CDT."));
-        assert_eq!(casey.post(&rule, &[("state", "off")]).await.leads_to(), format!("{}?done=rule", clinic.home()));
-        assert!(casey.get(&clinic.home()).await.shows("<span>Off</span>"));
+        assert_eq!(casey.post(&rule, &[("state", "off")]).await.leads_to(), clinic.home());
+        let page = casey.get(&clinic.home()).await;
+        assert!(page.shows("<span>Off</span>") && page.shows("The rule was switched."));
+        assert!(!casey.get(&clinic.home()).await.shows("The rule was switched."), "said once, not on every reload");
         for (fields, status) in [
             (vec![("state", "pause"), ("until", "2026-03-02")], 422),
             (vec![("state", "pause"), ("until", "soon")], 422),
@@ -241,7 +244,10 @@ async fn an_administrator_stops_at_once_and_starts_after_a_second_look() {
 
         alex.post("/sending/halt", &[("scope", "channel:sms"), ("reason", "wrong texts")]).await;
         let mut casey = gateway.signed_in(Role::Clinician).await;
-        assert!(casey.get("/").await.shows("Sending is halted: channel sms (wrong texts)."), "everybody is told");
+        assert!(
+            casey.get("/").await.shows("Sending is halted: everything by text message (wrong texts)."),
+            "everybody is told"
+        );
         let asked = alex.post("/sending/resume", &[("scope", "channel:sms")]).await;
         assert!(asked.shows("Let sending go on: the channel Text message?"));
         alex.post("/sending/resume", &[("scope", "channel:sms"), ("confirmed", "yes")]).await;
@@ -267,6 +273,54 @@ async fn an_administrator_stops_at_once_and_starts_after_a_second_look() {
 }
 
 #[tokio::test]
+async fn an_alert_about_an_answer_leads_there_those_who_may_read_it() {
+    each_database(async |t| {
+        let (gateway, clinic) = open(t).await;
+        let filter = beckon::store::ReplyFilter { limit: 1, ..Default::default() };
+        let reply = gateway.t.store.view(&gateway.t.tenant).list_replies(&filter).await.unwrap().remove(0).reply.id;
+        let mut tx = gateway.t.store.write(&gateway.t.tenant).await.unwrap();
+        tx.raise_alert(AlertKind::ReplyNeedsPerson, &reply.to_string(), "a patient answered").await.unwrap();
+        tx.raise_alert(AlertKind::OutcomeUnknown, &clinic.message.to_string(), "nobody knows").await.unwrap();
+        tx.commit().await.unwrap();
+        let message = format!("<a href=\"/messages/{}\">Read it</a>", clinic.message);
+        let mut casey = gateway.signed_in(Role::Clinician).await;
+        let list = casey.get("/worklist").await;
+        assert_eq!(list.body.matches(&message).count(), 2, "{}", list.body);
+        let mut alex = gateway.signed_in(Role::Admin).await;
+        let list_of_admin = alex.get("/worklist").await;
+        assert!(list_of_admin.shows("nobody knows") && !list_of_admin.shows("Read it"));
+        for page in [list, list_of_admin] {
+            assert!(!page.shows(&reply.to_string()), "the number of an answer says nothing to people");
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_happened_is_told_to_those_who_care_for_the_patient_without_codes() {
+    each_database(async |t| {
+        let (gateway, clinic) = open(t).await;
+        let mut casey = gateway.signed_in(Role::Clinician).await;
+        casey
+            .post(&format!("{}/rules/{}", clinic.home(), clinic.rule), &[("state", "pause"), ("until", "2026-03-20")])
+            .await;
+        let page = casey.get(&clinic.home()).await;
+        let events = page.body.split("<h2>What happened</h2>").nth(1).unwrap();
+        for told in ["Rule switched for the patient", "<dd>paused</dd>", "<dd>Fri 20 Mar 2026, 00:00 CDT</dd>"] {
+            assert!(events.contains(told), "{told} in {events}");
+        }
+        assert!(!events.contains("enrolment.changed") && !events.contains("2026-03-20T"), "{events}");
+        let mut robin = gateway.signed_in(Role::Compliance).await;
+        robin.get("/history").await;
+        let found = robin.post("/history", &[("who", "lovelace"), ("kind", "enrolment.changed")]).await;
+        assert!(found.shows("(enrolment.changed)"), "compliance searches by it");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_alert_is_open_once_until_somebody_saw_it() {
     each_database(async |t| {
         let gateway = Gateway::start(t).await;
@@ -281,6 +335,7 @@ async fn an_alert_is_open_once_until_somebody_saw_it() {
         let mut casey = gateway.signed_in(Role::Clinician).await;
         let list = casey.get("/worklist").await;
         assert!(list.shows("A provider does not work") && list.shows("3 times") && list.shows("Needs you"));
+        assert!(list.shows("the text message company") && !list.shows("twilio"));
         assert!(list.shows("<span class=\"count\""), "the rail counts it");
 
         assert_eq!(casey.post(&format!("/worklist/{first}/acknowledge"), &[]).await.status, 303);

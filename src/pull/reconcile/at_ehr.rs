@@ -12,7 +12,7 @@ use crate::ehr::plan::{Ask, CapabilityPlan};
 use crate::ehr::read::Read;
 use crate::ehr::search::Search;
 use crate::fhir::read;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Whose};
 
 use super::super::listing::instant;
 use super::super::run::PullError;
@@ -136,7 +136,7 @@ async fn count(store: &Store, client: &FhirClient, ask: Ask, window: Window) -> 
         Ask::ByPatient => {
             let mut after = String::new();
             loop {
-                let patients = view.active_patients(ehr, &after, CHUNK).await?;
+                let patients = view.patients_in_order(ehr, Whose::Active, &after, CHUNK).await?;
                 let Some(last) = patients.last() else { break };
                 last.as_str().clone_into(&mut after);
                 for patient in &patients {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{EhrId, Enrolment, PatientId, Reason, Reminder, ResourceKey, ResourceType, Rule, StepId, TenantId};
 use crate::rules::{self, Plan};
-use crate::store::Store;
+use crate::store::{Store, Whose};
 
 use super::super::options::PullOptions;
 use super::super::planning::{self, Ground};
@@ -35,7 +35,7 @@ pub(super) async fn everyone(
     let mut recomputed = Recomputed::default();
     let mut after = String::new();
     loop {
-        let patients = view.patient_ids(ehr, &after, CHUNK).await?;
+        let patients = view.patients_in_order(ehr, Whose::All, &after, CHUNK).await?;
         let Some(last) = patients.last() else { return Ok(recomputed) };
         last.as_str().clone_into(&mut after);
         // In this order: a patient who is planned in between has a newer instant than the reminders that were read.

@@ -111,7 +111,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
     }
     let weightiest = passed_over.iter().map(|(_, obstacle)| *obstacle).max().unwrap_or(Obstacle::NoAddress);
     let words: Vec<String> =
-        passed_over.iter().map(|(channel, it)| format!("{channel}: {}", it.reason().words())).collect();
+        passed_over.iter().map(|(channel, it)| format!("{}: {}", channel.in_words(), it.reason().words())).collect();
     for name in CHECKS {
         if name == weightiest.check() {
             findings.fail(name, words.join(" "), against(case, weightiest, expires_at));
@@ -325,9 +325,14 @@ fn carries(channel: Channel, point: &ContactPoint) -> bool {
 }
 
 fn report(findings: &mut Findings, release: &Release, passed_over: &[(Channel, Obstacle)], is_restricted: bool) {
-    let earlier: Vec<String> =
-        passed_over.iter().map(|(channel, it)| format!("; {channel} passed over: {}", it.reason().words())).collect();
-    findings.pass("contact_point", format!("{} to {}{}", release.channel, release.address.expose(), earlier.concat()));
+    let earlier: Vec<String> = passed_over
+        .iter()
+        .map(|(channel, it)| format!("; {} passed over: {}", channel.in_words(), it.reason().words()))
+        .collect();
+    findings.pass(
+        "contact_point",
+        format!("{} to {}{}", release.channel.in_words(), release.address.expose(), earlier.concat()),
+    );
     findings.pass("opt_out", "no opt-out binds the person or this address");
     findings.pass(
         "consent",

@@ -8,6 +8,7 @@ pub(super) mod resource;
 pub(super) mod timing;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 
 use crate::domain::{Check, CheckResult, Fact, Reason, Reminder, ResourceVersion, Step, Verdict};
 
@@ -62,6 +63,11 @@ impl<'a> Case<'a> {
             facility,
             zones,
         })
+    }
+
+    /// An instant on the wall clock of the facility, in which appointments are spoken.
+    pub(super) fn clock_words(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.facility.zone.unwrap_or(Tz::UTC)).format("%a %-d %b %Y, %H:%M %Z").to_string()
     }
 
     /// Look again soon, but not after the reminder's time is over.

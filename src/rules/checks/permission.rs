@@ -37,6 +37,11 @@ fn consent_read(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
+/// The login of `staff:casey`.
+fn person(by: &str) -> &str {
+    by.split_once(':').map_or(by, |(_, name)| name)
+}
+
 pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
     match case.rule.rule().purpose {
         Purpose::Marketing => {
@@ -49,17 +54,21 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
     let name = "enrolment";
     match case.facts.enrolment.map(|it| (it.state, it)) {
         None => findings.pass(name, "nobody switched the rule off for this patient"),
-        Some((state, it)) if state.is_on(case.now) => findings.pass(name, format!("switched on by {}", it.by)),
+        Some((state, it)) if state.is_on(case.now) => findings.pass(name, format!("switched on by {}", person(&it.by))),
         Some((EnrolmentState::PausedUntil(until), it)) if until < case.reminder.plan.expires_at => {
             let verdict = Verdict::Wait { until, reason: Reason::RulePaused };
-            findings.fail(name, format!("paused by {} until {until}", it.by), verdict);
+            findings.fail(name, format!("paused by {} until {}", person(&it.by), case.clock_words(until)), verdict);
         }
         Some((EnrolmentState::PausedUntil(until), it)) => {
             let verdict = Verdict::Withhold(Reason::RulePaused);
-            findings.fail(name, format!("paused by {} until {until}, after its time", it.by), verdict);
+            findings.fail(
+                name,
+                format!("paused by {} until {}, after its time", person(&it.by), case.clock_words(until)),
+                verdict,
+            );
         }
         Some((_, it)) => {
-            findings.fail(name, format!("switched off by {}", it.by), Verdict::Withhold(Reason::RuleOff));
+            findings.fail(name, format!("switched off by {}", person(&it.by)), Verdict::Withhold(Reason::RuleOff));
         }
     }
 }

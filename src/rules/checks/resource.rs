@@ -145,10 +145,18 @@ fn moved(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) -> Opt
     findings.fact("anchor", anchor.to_rfc3339(), case.resource.map(|it| it.version));
     let by = (anchor - was).abs();
     if by > tolerance(rule) {
-        let words = format!("it was moved from {was} to {anchor}, which makes a new occasion");
+        let words = format!(
+            "it was moved from {} to {}, which makes a new occasion",
+            case.clock_words(was),
+            case.clock_words(anchor)
+        );
         findings.fail(name, words, Verdict::Cancel(Reason::ResourceMoved));
         return None;
     }
-    findings.pass(name, format!("it stands where it stood, give or take {} minutes", by.num_minutes()));
+    let words = match by.num_minutes() {
+        0 => "it stands where it stood".to_owned(),
+        minutes => format!("it stands within {minutes} minutes of where it stood"),
+    };
+    findings.pass(name, words);
     moment::resolve(&case.step.expires, anchor, subject.zone)
 }

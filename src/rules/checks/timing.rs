@@ -1,12 +1,14 @@
 //! Whether now is the time: not too late, not at night, not too often.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::domain::{Reason, Verdict};
+use crate::domain::{Reason, Verdict, ZoneCandidate};
 
 use super::super::moment::next_midnight;
-use super::super::next_opening;
+use super::super::{AllowedHours, next_opening};
 use super::{Case, Findings};
 
 /// A notice that an appointment was moved or booked anew is not held back for the budget this close to it.
@@ -14,16 +16,20 @@ const NOTICE: TimeDelta = TimeDelta::hours(72);
 
 pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findings: &mut Findings) {
     if case.now >= expires_at {
-        findings.fail("expiry", format!("its time was over at {expires_at}"), Verdict::Expire(Reason::Expired));
+        findings.fail(
+            "expiry",
+            format!("its time was over: {}", case.clock_words(expires_at)),
+            Verdict::Expire(Reason::Expired),
+        );
     } else {
-        findings.pass("expiry", format!("it may be sent until {expires_at}"));
+        findings.pass("expiry", format!("it may be sent until {}", case.clock_words(expires_at)));
     }
     if case.now < case.reminder.plan.due_at {
         let due_at = case.reminder.plan.due_at;
         let verdict = wait_or_expire(due_at, Reason::NotDue, expires_at);
-        findings.fail("due", format!("it is not due before {due_at}"), verdict);
+        findings.fail("due", format!("it is not due before {}", case.clock_words(due_at)), verdict);
     } else {
-        findings.pass("due", format!("it was due at {}", case.reminder.plan.due_at));
+        findings.pass("due", format!("it was due: {}", case.clock_words(case.reminder.plan.due_at)));
     }
     if case.patient.is_none() {
         for name in ["zone", "quiet_hours", "budget"] {
@@ -44,7 +50,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
         findings.skip("budget", "no zone");
         return;
     }
-    findings.pass("zone", format!("{} candidate(s), all count", case.zones.candidates.len()));
+    findings.pass("zone", zones_found(&case.zones.candidates));
     let hours = &case.facts.settings.hours;
     match next_opening(case.now, &case.zones.candidates, hours) {
         None => findings.unknown(
@@ -54,10 +60,10 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
         ),
         Some(opening) if opening > case.now => {
             let words =
-                format!("outside {} to {} where the person may be, until {opening}", hours.opens(), hours.closes());
+                format!("outside {} where the person may be, until {}", allowed(hours), case.clock_words(opening));
             findings.fail("quiet_hours", words, wait_or_expire(opening, Reason::QuietHours, expires_at));
         }
-        Some(_) => findings.pass("quiet_hours", format!("within {} to {}", hours.opens(), hours.closes())),
+        Some(_) => findings.pass("quiet_hours", format!("within {}", allowed(hours))),
     }
     budget(case, expires_at, findings);
 }
@@ -92,6 +98,19 @@ fn budget(case: &Case<'_>, expires_at: DateTime<Utc>, findings: &mut Findings) {
             findings.fail(name, words, wait_or_expire(until, Reason::BudgetSpent, expires_at));
         }
     }
+}
+
+fn allowed(hours: &AllowedHours) -> String {
+    format!("{} to {}", hours.opens().format("%H:%M"), hours.closes().format("%H:%M"))
+}
+
+fn zones_found(candidates: &[ZoneCandidate]) -> String {
+    let zones: BTreeSet<&str> = candidates.iter().map(|it| it.zone.name()).collect();
+    let named = zones.into_iter().collect::<Vec<_>>().join(" and ");
+    if candidates.len() == 1 {
+        return format!("one fact speaks for {named}");
+    }
+    format!("{} facts speak for {named}; it is sent only when the hour is allowed by all", candidates.len())
 }
 
 fn wait_or_expire(until: DateTime<Utc>, reason: Reason, expires_at: DateTime<Utc>) -> Verdict {

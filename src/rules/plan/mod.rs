@@ -145,8 +145,19 @@ impl<'p, 'a> RulePlan<'p, 'a> {
             PatientStatus::ReplacedBy(_) => return Some(Reason::PatientReplaced),
             PatientStatus::Active => {}
         }
-        let enrolment = self.facts.enrolments.iter().find(|it| it.rule == *self.rule.id());
-        enrolment.is_some_and(|it| it.state == EnrolmentState::Off).then_some(Reason::RuleOff)
+        (self.switch() == Some(EnrolmentState::Off)).then_some(Reason::RuleOff)
+    }
+
+    /// What a clinician set for this patient and rule.
+    fn switch(&self) -> Option<EnrolmentState> {
+        self.facts.enrolments.iter().find(|it| it.rule == *self.rule.id()).map(|it| it.state)
+    }
+
+    fn paused_until(&self) -> Option<DateTime<Utc>> {
+        match self.switch() {
+            Some(EnrolmentState::PausedUntil(until)) if until > self.now => Some(until),
+            _ => None,
+        }
     }
 
     /// The resource with its anchor, where the rule is about it; else the reason is recorded.

@@ -13,7 +13,7 @@ use super::Plan;
 pub struct Changes {
     pub insert: Vec<PlannedReminder>,
     pub update: Vec<Update>,
-    /// Reminders to cancel, each with the reason.
+    /// Reminders that end, each with the reason; [`Reason::ends_as`] says how.
     pub cancel: Vec<(ReminderId, Reason)>,
 }
 
@@ -29,7 +29,7 @@ pub struct Update {
     pub id: ReminderId,
     pub plan: PlannedReminder,
     pub next_at: DateTime<Utc>,
-    /// It was cancelled and holds again: back to `planned`, without a reason.
+    /// It was cancelled, or kept back by a clinician, and holds again: back to `planned`, without a reason.
     pub reopen: bool,
 }
 
@@ -41,7 +41,7 @@ pub fn reconcile(existing: &[Reminder], plan: &Plan) -> Changes {
     for planned in &plan.reminders {
         match by_key.get(&(&planned.rule, &planned.occasion.key, &planned.step)) {
             None => changes.insert.push(planned.clone()),
-            Some(found) if found.state == ReminderState::Cancelled => changes.update.push(Update {
+            Some(found) if may_open_again(found) => changes.update.push(Update {
                 id: found.id,
                 plan: planned.clone(),
                 next_at: planned.due_at,
@@ -55,7 +55,7 @@ pub fn reconcile(existing: &[Reminder], plan: &Plan) -> Changes {
                 };
                 changes.update.push(Update { id: found.id, plan: planned.clone(), next_at, reopen: false });
             }
-            // Released, withheld and expired are final: at most once (I2).
+            // Released, expired and otherwise withheld are final: at most once (I2).
             Some(_) => {}
         }
     }
@@ -63,6 +63,15 @@ pub fn reconcile(existing: &[Reminder], plan: &Plan) -> Changes {
     changes.cancel =
         plan.ended.iter().filter(|it| open.contains(&it.reminder)).map(|it| (it.reminder, it.reason)).collect();
     changes
+}
+
+/// No message was ever made of it, and what ended it is over now that it is planned again.
+fn may_open_again(reminder: &Reminder) -> bool {
+    match reminder.state {
+        ReminderState::Cancelled => true,
+        ReminderState::Withheld => reminder.reason.is_some_and(Reason::is_a_persons_switch),
+        _ => false,
+    }
 }
 
 /// Open reminders of rules that are no longer live.

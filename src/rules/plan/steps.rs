@@ -71,6 +71,9 @@ impl RulePlan<'_, '_> {
         if expires_at <= self.now {
             return Some((Reason::Expired, None));
         }
+        if self.paused_until().is_some_and(|until| until >= expires_at) {
+            return Some((Reason::RulePaused, None));
+        }
         if let (Some(within), Some(created)) =
             (step.skip_if_booked_within_minutes, meant.appointment.and_then(|it| it.created))
             && anchor - created < TimeDelta::minutes(i64::from(within))

@@ -14,6 +14,8 @@ pub struct ReplyFilter {
     pub from: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
     pub message: Option<MessageId>,
+    /// This reply alone.
+    pub only: Option<ReplyId>,
     pub before: Option<ReplyId>,
     pub limit: u64,
 }
@@ -40,6 +42,9 @@ impl View<'_> {
         }
         if let Some(message) = filter.message {
             query = query.filter(C::Message.eq(message.0));
+        }
+        if let Some(only) = filter.only {
+            query = query.filter(C::Id.eq(only.0));
         }
         if let Some(before) = filter.before {
             query = query.filter(C::Id.lt(before.0));

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::titles::Titles;
 use crate::domain::{Actor, Event, EventKind, EventOutcome, Reason};
-use crate::web::words::{code_words, moment};
+use crate::web::words::{carrier_words, code_words, moment, moment_or_text};
 
 /// One event of a timeline.
 pub struct EventLine {
@@ -44,6 +44,18 @@ impl EventLine {
             details: details(&event.detail),
         }
     }
+
+    /// The same for those who care for the patient: without the machine's own codes, numbers and documents, which are for
+    /// compliance to search.
+    pub fn for_care(event: Event, titles: &Titles, zone: Tz) -> Self {
+        let details = scalars(&event.detail, zone);
+        let who = match &event.actor {
+            Actor::System(_) => "Beckon".to_owned(),
+            Actor::Provider(name) => capital(&carrier_words(name)),
+            actor => who(actor),
+        };
+        Self { kind: "", who, details, ..Self::of(event, titles, zone) }
+    }
 }
 
 /// Who acted, in words.
@@ -79,6 +91,7 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::ReminderPlanned => "Reminder planned",
         EventKind::ReminderMoved => "Reminder moved",
         EventKind::ReminderCancelled => "Reminder cancelled",
+        EventKind::ReminderWithheld => "Reminder withheld",
         EventKind::ReminderDecided => "Reminder decided",
         EventKind::AttemptOpened => "About to send",
         EventKind::AttemptSettled => "The provider answered",
@@ -113,6 +126,30 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::DayReconciled => "A day was reconciled",
         EventKind::KeyRotated => "Key rotated",
     }
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What of the detail a person can read: words, numbers and instants.
+fn scalars(detail: &Value, zone: Tz) -> Vec<(String, String)> {
+    let is_code = |text: &str| text.len() >= 32 && !text.contains(' ');
+    let Value::Object(entries) = detail else { return Vec::new() };
+    entries
+        .iter()
+        .filter_map(|(name, value)| {
+            let text = match value {
+                Value::String(text) if !is_code(text) && name != "reason" => moment_or_text(text, zone),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(true) => "yes".to_owned(),
+                Value::Bool(false) => "no".to_owned(),
+                _ => return None,
+            };
+            Some((code_words(name), text))
+        })
+        .collect()
 }
 
 /// The detail's entries, one a line; what is nested stays JSON.

@@ -11,7 +11,8 @@ use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::Shell;
 use crate::web::words::{
-    Badge, attempt_badge, channel_word, code_words, meaning_word, message_badge, moment, write_back_badge,
+    Badge, attempt_badge, carrier_words, channel_word, code_words, language_words, meaning_word, message_badge, moment,
+    protection_words, write_back_badge,
 };
 
 struct AttemptRow {
@@ -91,8 +92,8 @@ pub async fn message(call: Call) -> Answer {
         at: moment(message.created_at, zone),
         expires: moment(message.expires_at, zone),
         rule: message.rule.as_ref().map_or_else(|| "None".to_owned(), |rule| titles.title(rule)),
-        template: message.template,
-        language: message.language,
+        template: code_words(&message.template),
+        language: language_words(&message.language),
         basis: code_words(&code(&message.basis)),
         reminders: match &message.origin {
             MessageOrigin::Reminders(ids) => ids.iter().map(|id| format!("/reminders/{id}")).collect(),
@@ -109,13 +110,13 @@ fn attempt_row(call: &Call, attempt: Attempt) -> AttemptRow {
     let zone = call.state.zone();
     AttemptRow {
         number: attempt.number,
-        provider: attempt.provider,
+        provider: carrier_words(&attempt.provider),
         opened: moment(attempt.opened_at, zone),
         settled: attempt.settled_at.map(|at| moment(at, zone)).unwrap_or_default(),
         badge: attempt_badge(attempt.state),
         code: attempt.code.unwrap_or_default(),
         reference: attempt.provider_ref.unwrap_or_default(),
-        protection: attempt.protection.unwrap_or_default(),
+        protection: protection_words(&attempt.protection.unwrap_or_default()),
     }
 }
 

@@ -13,11 +13,13 @@ use crate::fhir::read;
 use crate::rules::Zones;
 use crate::store::{EventFilter, MessageFilter};
 use crate::web::access::viewed;
-use crate::web::answer::{Answer, page};
+use crate::web::answer::{Answer, page, what_was_done};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::Shell;
-use crate::web::words::{Badge, Choice, address, channel_word, message_badge, moment, reminder_badge};
+use crate::web::words::{
+    Badge, Choice, address, channel_word, code_words, language_words, message_badge, moment, reminder_badge,
+};
 
 /// Events of one page of the timeline.
 const EVENTS: u64 = 30;
@@ -145,11 +147,11 @@ pub async fn patient(call: Call) -> Answer {
     let tomorrow = now.with_timezone(&zone).date_naive().succ_opt().unwrap_or_default();
     page(&PatientPage {
         shell: Shell::of(&call, full_name(&patient), "/patients").await?,
-        done: done_words(call.query("done")),
+        done: done_words(&what_was_done(&call.request)),
         status: status_badge(&patient),
         born: born(&call, &patient),
         mrn: patient.mrn.iter().map(|(_, value)| value.expose().as_str()).collect::<Vec<_>>().join(", "),
-        languages: patient.languages.iter().map(|it| it.tag.as_str()).collect::<Vec<_>>().join(", "),
+        languages: patient.languages.iter().map(|it| language_words(&it.tag)).collect::<Vec<_>>().join(", "),
         interpreter: patient.interpreter_required,
         restricted: patient.restricted,
         zones: zone_lines(&evidence),
@@ -167,7 +169,7 @@ pub async fn patient(call: Call) -> Answer {
             .map(|it| Item {
                 href: format!("/reminders/{}", it.id),
                 at: moment(it.plan.due_at, zone),
-                what: format!("{}, step {}", titles.title(&it.plan.rule), it.plan.step),
+                what: format!("{}: {}", titles.title(&it.plan.rule), code_words(it.plan.step.as_str()).to_lowercase()),
                 badge: reminder_badge(it.state),
                 reason: it.reason.map_or("", Reason::words),
             })
@@ -182,7 +184,7 @@ pub async fn patient(call: Call) -> Answer {
                 reason: it.reason.map_or("", Reason::words),
             })
             .collect(),
-        events: events.into_iter().map(|event| EventLine::of(event, &titles, zone)).collect(),
+        events: events.into_iter().map(|event| EventLine::for_care(event, &titles, zone)).collect(),
         older,
         first: before.map(|_: crate::domain::EventId| home.clone()),
         home,

@@ -10,7 +10,9 @@ use crate::web::answer::{Answer, page};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::Shell;
-use crate::web::words::{Badge, channel_word, check_badge, code_words, moment, reminder_badge};
+use crate::web::words::{
+    Badge, channel_word, check_badge, code_words, language_words, moment, moment_or_text, reminder_badge,
+};
 
 struct CheckRow {
     name: String,
@@ -42,7 +44,9 @@ struct ReminderPage {
     rule: String,
     rule_version: String,
     step: String,
-    about: String,
+    /// The type of the resource, and the resource as the EHR names it.
+    about: &'static str,
+    about_key: String,
     anchor: String,
     due: String,
     expires: String,
@@ -69,8 +73,9 @@ pub async fn reminder(call: Call) -> Answer {
         reason: it.reason.map_or("", Reason::words),
         rule: titles.title(&it.plan.rule),
         rule_version: it.plan.rule_version.as_str().chars().take(12).collect(),
-        step: it.plan.step.to_string(),
-        about: it.plan.occasion.resource.to_string(),
+        step: code_words(it.plan.step.as_str()),
+        about: it.plan.occasion.resource.resource_type.as_str(),
+        about_key: it.plan.occasion.resource.to_string(),
         anchor: moment(it.plan.occasion.anchor, zone),
         due: moment(it.plan.due_at, zone),
         expires: moment(it.plan.expires_at, zone),
@@ -105,17 +110,17 @@ fn fact_row(fact: Fact, zone: Tz) -> FactRow {
             format!("{}{version}{updated}", source.key)
         },
     );
-    FactRow { name: fact.name, value: fact.value, source }
+    FactRow { name: fact.name, value: moment_or_text(&fact.value, zone), source }
 }
 
 fn verdict_words(verdict: &Verdict, zone: Tz) -> (String, &'static str) {
     match verdict {
         Verdict::Release(release) => (
             format!(
-                "Released: {}, language {}, template {}",
+                "Released: {}, in {}, wording “{}”",
                 channel_word(release.channel),
-                release.language,
-                release.template
+                language_words(&release.language),
+                code_words(&release.template)
             ),
             "arrived",
         ),

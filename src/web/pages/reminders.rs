@@ -12,7 +12,7 @@ use crate::web::answer::{Answer, page};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::Shell;
-use crate::web::words::{Badge, Choice, address, moment, reminder_badge};
+use crate::web::words::{Badge, Choice, address, code_words, moment, reminder_badge};
 
 /// Rows of one page.
 const ROWS: u64 = 50;
@@ -109,7 +109,7 @@ fn rows(call: &Call, found: &[Reminder], names: &Names, titles: &Titles) -> Resu
             due: moment(it.plan.due_at, zone),
             patient: names.show(call, &it.ehr, &it.patient),
             rule: titles.title(&it.plan.rule),
-            step: it.plan.step.to_string(),
+            step: code_words(it.plan.step.as_str()),
             badge: reminder_badge(it.state),
             reason: it.reason.map_or("", Reason::words),
             next: (it.state == ReminderState::Waiting).then(|| moment(it.next_at, zone)),

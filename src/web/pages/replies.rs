@@ -39,7 +39,8 @@ struct RepliesPage {
 pub async fn replies(call: Call) -> Answer {
     let span = Span::of(&call);
     let before = call.query("before").parse().ok();
-    let filter = ReplyFilter { from: Some(span.from), until: Some(span.until), message: None, before, limit: ROWS + 1 };
+    let (from, until) = (Some(span.from), Some(span.until));
+    let filter = ReplyFilter { from, until, before, limit: ROWS + 1, ..ReplyFilter::default() };
     let mut found = call.state.view().list_replies(&filter).await?;
     let more = found.len() as u64 > ROWS;
     found.truncate(ROWS as usize);

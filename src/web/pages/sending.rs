@@ -6,7 +6,7 @@ use super::event_words::who_text;
 use super::titles::Titles;
 use crate::domain::{Channel, RuleId};
 use crate::store::{HaltScope, SendMode, Sending};
-use crate::web::answer::{Answer, page, redirect};
+use crate::web::answer::{Answer, page, redirect_done, what_was_done};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::{Shell, mode_words};
@@ -63,7 +63,7 @@ pub async fn sending(call: Call) -> Answer {
     hours.sort();
     page(&SendingPage {
         shell: Shell::of(&call, "Sending", PATH).await?,
-        done: done_words(call.query("done")),
+        done: done_words(&what_was_done(&call.request)),
         modes: SendMode::ALL.into_iter().map(|mode| mode_row(mode, now.mode)).collect(),
         changed: changed(&now, zone),
         safe_addresses: call.state.settings.send.safe_addresses.len(),
@@ -107,7 +107,7 @@ pub async fn set_mode(call: Call) -> Answer {
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.set_send_mode(mode, &call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect("/sending?done=mode"))
+    Ok(redirect_done(&call, "/sending", "mode"))
 }
 
 /// `POST /sending/halt`: no second question, a stop button stops.
@@ -124,7 +124,7 @@ pub async fn halt(call: Call) -> Answer {
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.halt(&scope, reason, &call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect("/sending?done=halt"))
+    Ok(redirect_done(&call, "/sending", "halt"))
 }
 
 /// `POST /sending/resume`
@@ -145,7 +145,7 @@ pub async fn resume(call: Call) -> Answer {
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.resume(&scope, &call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect("/sending?done=resume"))
+    Ok(redirect_done(&call, "/sending", "resume"))
 }
 
 /// `POST /sending/release`
@@ -165,7 +165,7 @@ pub async fn release_hold(call: Call) -> Answer {
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.release_flood(&call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect("/sending?done=release"))
+    Ok(redirect_done(&call, "/sending", "release"))
 }
 
 fn is_confirmed(call: &Call) -> bool {

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::names::patient_address;
 use super::patient::{addresses, known};
 use crate::domain::{Channel, EnrolmentState, OptOut, OptOutId, OptOutScope, Phi, RuleId};
-use crate::web::answer::{Answer, redirect};
+use crate::web::answer::{Answer, redirect_done};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::words::date_begins;
@@ -37,7 +37,7 @@ pub async fn switch_rule(call: Call) -> Answer {
     let mut tx = call.state.store.write(&call.state.tenant).await?;
     tx.set_enrolment(&ehr, &patient, &rule, state, &call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect(&format!("{}?done=rule", patient_address(&ehr, &patient))))
+    Ok(redirect_done(&call, &patient_address(&ehr, &patient), "rule"))
 }
 
 fn pause_end(call: &Call) -> Result<chrono::DateTime<chrono::Utc>, WebError> {
@@ -89,7 +89,7 @@ pub async fn opt_out(call: Call) -> Answer {
     };
     tx.add_opt_out(Some(&ehr), &recorded, &call.actor()?).await?;
     tx.commit().await?;
-    Ok(redirect(&format!("{}?done=opt-out", patient_address(&ehr, &id))))
+    Ok(redirect_done(&call, &patient_address(&ehr, &id), "opt-out"))
 }
 
 fn read_scope(text: &str) -> Option<OptOutScope> {

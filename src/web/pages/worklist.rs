@@ -1,14 +1,16 @@
 //! What needs a person.
 
 use askama::Template;
+use uuid::Uuid;
 
 use super::event_words::who_text;
-use crate::domain::{Alert, AlertId, AlertKind, Role};
+use crate::domain::{Alert, AlertId, AlertKind, MessageId, Role};
+use crate::store::ReplyFilter;
 use crate::web::answer::{Answer, page, redirect};
 use crate::web::call::Call;
 use crate::web::error::WebError;
 use crate::web::shell::Shell;
-use crate::web::words::{Badge, address, counted, moment};
+use crate::web::words::{Badge, address, carrier_words, counted, moment};
 
 const ROWS: u64 = 50;
 
@@ -17,7 +19,10 @@ const PATH: &str = "/worklist";
 struct Row {
     id: String,
     title: &'static str,
+    /// The part of the house it is about; empty where that is a patient's message or answer.
     subject: String,
+    /// Where what it is about can be read, for those who may.
+    href: Option<String>,
     words: String,
     badge: Badge,
     times: String,
@@ -43,12 +48,18 @@ pub async fn worklist(call: Call) -> Answer {
     let mut found = call.state.view().alerts(!all, before, ROWS + 1).await?;
     let more = found.len() as u64 > ROWS;
     found.truncate(ROWS as usize);
+    let mut rows = Vec::with_capacity(found.len());
+    let next = found.last().filter(|_| more).map(|last| last.id.to_string());
+    for alert in found {
+        let href = place_of(&call, &alert).await?;
+        rows.push(row(&call, alert, href));
+    }
     let page_at = |before: &str| address(PATH, &[("all", if all { "yes" } else { "" }), ("before", before)]);
     page(&WorklistPage {
         shell: Shell::of(&call, "Worklist", PATH).await?,
         all,
-        next: found.last().filter(|_| more).map(|last| page_at(&last.id.to_string())),
-        rows: found.into_iter().map(|alert| row(&call, alert)).collect(),
+        next: next.map(|before| page_at(&before)),
+        rows,
         can_acknowledge: call.has(Role::Admin) || call.has(Role::Clinician),
         first: before.map(|_| page_at("")),
     })
@@ -63,7 +74,30 @@ pub async fn acknowledge(call: Call) -> Answer {
     Ok(redirect(PATH))
 }
 
-fn row(call: &Call, alert: Alert) -> Row {
+/// The message or answer that an alert is about, for those who may read it.
+async fn place_of(call: &Call, alert: &Alert) -> Result<Option<String>, WebError> {
+    if !call.sees_patients() {
+        return Ok(None);
+    }
+    let message = match alert.kind {
+        AlertKind::OutcomeUnknown => alert.subject.parse().ok(),
+        AlertKind::ReplyNeedsPerson => {
+            let Ok(reply) = alert.subject.parse() else { return Ok(None) };
+            let filter = ReplyFilter { only: Some(reply), limit: 1, ..ReplyFilter::default() };
+            let Some(line) = call.state.view().list_replies(&filter).await?.pop() else { return Ok(None) };
+            if line.message.is_none() {
+                // It answers nothing that we sent, or nobody can tell what: it stands among the answers of its day.
+                let day = line.reply.received_at.with_timezone(&call.state.zone()).date_naive();
+                return Ok(Some(format!("/replies?day={day}")));
+            }
+            line.message
+        }
+        _ => None,
+    };
+    Ok(message.map(|message: MessageId| format!("/messages/{message}")))
+}
+
+fn row(call: &Call, alert: Alert, href: Option<String>) -> Row {
     let zone = call.state.zone();
     let badge = match (alert.resolved_at, alert.acknowledged_at) {
         (Some(_), _) => Badge { tone: "quiet", icon: "check", word: "Over" },
@@ -73,7 +107,14 @@ fn row(call: &Call, alert: Alert) -> Row {
     Row {
         id: alert.id.to_string(),
         title: title(alert.kind),
-        subject: alert.subject,
+        subject: match alert.kind {
+            AlertKind::OutcomeUnknown | AlertKind::ReplyNeedsPerson if Uuid::parse_str(&alert.subject).is_ok() => {
+                String::new()
+            }
+            AlertKind::ProviderDown => carrier_words(&alert.subject),
+            _ => alert.subject,
+        },
+        href,
         words: alert.words,
         badge,
         times: format!(

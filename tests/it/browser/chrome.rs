@@ -164,9 +164,27 @@ impl Chrome {
         panic!("the tab key leads nowhere that reads {text:?}: {}", self.words().await);
     }
 
-    /// The page as a phone shows it must not have to be moved sideways; then the window is wide again.
+    /// Does something on a phone; then the window is wide again.
+    pub async fn on_a_phone(&self, does: impl AsyncFnOnce()) {
+        self.client.set_window_size(390, 844).await.unwrap();
+        does().await;
+        self.client.set_window_size(1280, 900).await.unwrap();
+    }
+
+    /// Presses the label that reads so.
+    pub async fn press_label(&self, text: &str) {
+        self.find(&format!("//label[contains(normalize-space(.), {})]", quoted(text))).await.click().await.unwrap();
+    }
+
+    /// The page as a phone shows it must not have to be moved sideways, nor any part of it but a document as FHIR; then
+    /// the window is wide again.
     pub async fn fits_a_phone(&self) {
         self.client.set_window_size(390, 844).await.unwrap();
+        let script = "return [...document.querySelectorAll('body *:not(.code)')].filter(it => it.clientWidth > 0 && \
+                      it.scrollWidth > it.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(it).overflowX)\
+                      ).map(it => it.outerHTML.slice(0, 120))";
+        let sideways = self.client.execute(script, vec![]).await.unwrap();
+        assert_eq!(sideways, json!([]), "{} has parts to be moved sideways", self.path().await);
         let widths = self.client.execute("return [document.documentElement.scrollWidth, innerWidth]", vec![]).await;
         let widths = widths.unwrap();
         assert!(widths[0].as_f64() <= widths[1].as_f64(), "{} is wider than a phone: {widths}", self.path().await);

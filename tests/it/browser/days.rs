@@ -44,6 +44,15 @@ async fn a_nurse_sees_what_is_planned_stops_it_lets_it_go_and_reads_what_was_sen
         chrome.sees("Monday").await;
         chrome.picture("today").await;
         chrome.fits_a_phone().await;
+        chrome
+            .on_a_phone(async || {
+                assert!(!chrome.words().await.contains("Quarantine"), "the list of pages is folded away");
+                chrome.press_label("Menu").await;
+                chrome.picture("menu").await;
+                chrome.follow("Quarantine").await;
+                chrome.sees("Nothing").await;
+            })
+            .await;
 
         chrome.follow("Worklist").await;
         chrome.sees("A provider does not work").await;
@@ -60,6 +69,7 @@ async fn a_nurse_sees_what_is_planned_stops_it_lets_it_go_and_reads_what_was_sen
         chrome.follow(PATIENT).await;
         let page = chrome.sees("What happened").await;
         assert!(page.contains("+13125550123") && page.contains("Planned"), "{page}");
+        assert!(page.contains("three days before") && page.contains("English"), "{page}");
         chrome.picture("planned").await;
         chrome.fits_a_phone().await;
 
@@ -67,7 +77,7 @@ async fn a_nurse_sees_what_is_planned_stops_it_lets_it_go_and_reads_what_was_sen
         chrome.sees("Switch on").await;
         house.settle().await;
         chrome.reload().await;
-        chrome.sees("Cancelled").await;
+        chrome.sees("Withheld").await;
         chrome.picture("off").await;
         chrome.press("Switch on").await;
         chrome.sees("Switch off").await;
@@ -84,8 +94,17 @@ async fn a_nurse_sees_what_is_planned_stops_it_lets_it_go_and_reads_what_was_sen
         chrome.sees("Delivered").await;
         chrome.picture("sent").await;
         chrome.follow_below("Messages", "2 Mar 2026").await;
-        chrome.sees(&house.texts()[0].body).await;
+        let page = chrome.sees(&house.texts()[0].body).await;
+        assert!(page.contains("the text message company"), "{page}");
         chrome.picture("message").await;
+        chrome.fits_a_phone().await;
+        chrome.follow("Show the decision").await;
+        let page = chrome.sees("It rested on").await;
+        assert!(page.contains("three days before") && page.contains("text message to +13125550123"), "{page}");
+        for code in ["three-days-before", "08:00:00", "T19:00"] {
+            assert!(!page.contains(code), "{code} in {page}");
+        }
+        chrome.picture("reminder").await;
         chrome.fits_a_phone().await;
     })
     .await;

@@ -1,11 +1,12 @@
 //! The appointment changes at the EHR after the pull and before the release: what was planned is not sent as it was.
 
-use beckon::domain::{EnrolmentState, PatientId, Reason, ReminderState, RuleId};
+use beckon::domain::{EnrolmentState, EventKind, PatientId, Reason, ReminderState, RuleId};
 use beckon::sandbox::{Fault, FaultKind};
+use beckon::store::EventFilter;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::support::house::{ADA, each_house, mobile, operator, patient};
+use crate::support::house::{ADA, House, each_house, mobile, operator, patient};
 
 #[tokio::test]
 async fn a_visit_moved_under_the_same_id_is_not_announced_at_the_old_time() {
@@ -157,21 +158,51 @@ async fn what_waits_for_an_unreadable_ehr_expires_in_its_time() {
     .await;
 }
 
+async fn switch(house: &House, state: EnrolmentState) {
+    let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
+    let (patient, rule) = (PatientId::new(ADA), RuleId::new("appointment-reminder"));
+    tx.set_enrolment(&house.ehr, &patient, &rule, state, &operator()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_switch_withheld_when_it_fell_due_goes_out_once_the_switch_is_taken_back() {
+    each_house(async |house| {
+        house.ada_is_due_in_an_hour().await;
+        house.later(TimeDelta::hours(1));
+        // After the last plan and before the outbox looks: the decision finds it.
+        switch(&house, EnrolmentState::Off).await;
+        while !house.turn().await.is_idle() {}
+        assert_eq!(house.stands(ADA).await, (ReminderState::Withheld, Some(Reason::RuleOff)));
+        switch(&house, EnrolmentState::On).await;
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1);
+        assert_eq!(house.unexplained().await, Vec::<String>::new());
+        house.close().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_rule_that_was_switched_off_by_mistake_and_on_again_reminds_after_all() {
     each_house(async |house| {
         house.ada_is_due_in_an_hour().await;
         for (state, stands) in [
-            (EnrolmentState::Off, (ReminderState::Cancelled, Some(Reason::RuleOff))),
+            (EnrolmentState::Off, (ReminderState::Withheld, Some(Reason::RuleOff))),
+            (EnrolmentState::On, (ReminderState::Planned, None)),
+            (
+                EnrolmentState::PausedUntil(house.now() + TimeDelta::days(9)),
+                (ReminderState::Withheld, Some(Reason::RulePaused)),
+            ),
             (EnrolmentState::On, (ReminderState::Planned, None)),
         ] {
-            let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
-            let (patient, rule) = (PatientId::new(ADA), RuleId::new("appointment-reminder"));
-            tx.set_enrolment(&house.ehr, &patient, &rule, state, &operator()).await.unwrap();
-            tx.commit().await.unwrap();
+            switch(&house, state).await;
             house.settle().await;
             assert_eq!(house.stands(ADA).await, stands);
         }
+        let kept_back = EventFilter { kinds: vec![EventKind::ReminderWithheld], limit: 9, ..EventFilter::default() };
+        // Three days and one day before, switched off once and paused once.
+        assert_eq!(house.view().events(&kept_back).await.unwrap().len(), 4);
         house.live(TimeDelta::hours(2)).await;
         assert_eq!(house.texts().len(), 1);
         house.close().await;

@@ -30,6 +30,8 @@ async fn a_message_is_created_once_and_updated_when_it_arrived() {
         assert_eq!((then.len(), &then[0]["status"]), (1, &json!("completed")));
         assert_eq!(then[0]["id"], first[0]["id"]);
         assert_eq!((house.asked("POST", COMMUNICATION), house.asked("PUT", COMMUNICATION)), (1, 1));
+        let told = &then[0]["payload"][0]["contentString"];
+        assert_eq!(*told, "Appointment reminder by text message (wording \"unconfirmed\", language en)");
         let words = then[0].to_string();
         assert!(!words.contains("1:00 PM"), "the text itself is not copied into the chart: {words}");
 

@@ -2,10 +2,13 @@
 
 use beckon::domain::{MessageState, Reason, ReminderState, ResourceKey, ResourceType};
 use beckon::pull::{Mode, RunState};
+use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
+use serde_json::json;
 
 use super::{athena, each_vendor, epic, oracle};
-use crate::support::house::{ADA, House, each_house_with};
+use crate::support::house::{ADA, House, Setup, appointment, each_house_with};
+use crate::support::tools::wait_for;
 
 async fn ada_is_due_in_an_hour(house: &House) {
     house.ada();
@@ -69,6 +72,87 @@ async fn a_patient_who_comes_later_is_found_by_the_next_run() {
         let report = house.sync().await;
         assert_eq!(report.state, RunState::Done, "{report:#?}");
         assert_eq!(house.reminders("bo").await.len(), house.reminders(ADA).await.len());
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_about_one_patient_keeps_no_other_waiting() {
+    each_house_with(epic(), async |house| {
+        for id in [ADA, "bo", "cy"] {
+            house.patient(id, crate::support::house::mobile("+13125550124"));
+            house.book(&format!("visit-{id}"), id, house.now() + TimeDelta::days(5));
+        }
+        house.call_the_roll().await;
+        house.hospital.inject(Fault::new(FaultKind::Held).on("/fhir/Appointment"));
+        let others = async {
+            wait_for("all are asked about while one answer is held", async || {
+                (searches(&house, "Appointment") == 3).then_some(())
+            })
+            .await;
+            house.hospital.clear_faults();
+        };
+        let (report, ()) = tokio::join!(house.sync(), others);
+        assert_eq!(report.state, RunState::Done, "{report:#?}");
+        for id in [ADA, "bo", "cy"] {
+            assert!(!house.reminders(id).await.is_empty(), "{id}");
+        }
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_call_at_a_time_is_enough_for_what_appointments_refer_to() {
+    let setup = Setup {
+        connection: |ehr| {
+            (epic().connection)(ehr);
+            ehr.settings.concurrency = 1;
+        },
+        ..epic()
+    };
+    each_house_with(setup, async |house| {
+        for id in [ADA, "bo", "cy"] {
+            house.patient(id, crate::support::house::mobile("+13125550124"));
+            let place = format!("place-{id}");
+            house.hospital.put(json!({"resourceType": "Location", "id": place, "name": place})).unwrap();
+            let (start, made) = (house.now() + TimeDelta::days(5), house.now() - TimeDelta::days(14));
+            let mut visit = appointment(&format!("visit-{id}"), id, start, "booked", made);
+            visit["participant"][1]["actor"]["reference"] = json!(format!("Location/{place}"));
+            house.hospital.put(visit).unwrap();
+        }
+        house.call_the_roll().await;
+        let report = house.sync().await;
+        assert_eq!(report.state, RunState::Done, "{report:#?}");
+        for id in [ADA, "bo", "cy"] {
+            let place = ResourceKey::new(ResourceType::Location, format!("place-{id}"));
+            assert!(house.view().mirror_resource(&house.ehr, &place).await.unwrap().is_some(), "{place}");
+        }
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_costs_no_other_patient_theirs() {
+    each_house_with(epic(), async |house| {
+        for id in [ADA, "bo", "cy"] {
+            house.patient(id, crate::support::house::mobile("+13125550124"));
+            house.book(&format!("visit-{id}"), id, house.now() + TimeDelta::days(5));
+        }
+        house.call_the_roll().await;
+        let refused = FaultKind::ServerError { status: 403, retry_after: None };
+        house.hospital.inject(Fault::new(refused).on("/fhir/Appointment").after(1));
+        let report = house.sync().await;
+        assert_eq!(report.state, RunState::Partial, "{report:#?}");
+        let of_type = report.of(ResourceType::Appointment).unwrap();
+        assert!(!of_type.complete && of_type.error.is_some(), "{of_type:#?}");
+        let mut reminded = 0;
+        for id in [ADA, "bo", "cy"] {
+            reminded += usize::from(!house.reminders(id).await.is_empty());
+        }
+        assert_eq!(reminded, 2);
         house.close().await;
     })
     .await;

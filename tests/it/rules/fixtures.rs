@@ -145,7 +145,7 @@ impl World {
     pub fn apply(&mut self, changes: &Changes, now: DateTime<Utc>) {
         for (id, reason) in &changes.cancel {
             let reminder = self.reminder(*id);
-            (reminder.state, reminder.reason, reminder.updated_at) = (ReminderState::Cancelled, Some(*reason), now);
+            (reminder.state, reminder.reason, reminder.updated_at) = (reason.ends_as(), Some(*reason), now);
         }
         for update in &changes.update {
             let reminder = self.reminder(update.id);

@@ -291,7 +291,7 @@ fn of_several_overdue_steps_only_the_latest_is_planned_and_what_waited_is_supers
     waiting.state = ReminderState::Waiting;
     world.replan(&rules, at("2026-06-09T16:00:00Z"));
     let states: Vec<_> = world.reminders.iter().map(|it| (it.state, it.reason)).collect();
-    assert_eq!(states, [(ReminderState::Cancelled, Some(Reason::Superseded)), (ReminderState::Planned, None)]);
+    assert_eq!(states, [(ReminderState::Expired, Some(Reason::Superseded)), (ReminderState::Planned, None)]);
 }
 
 #[test]
@@ -334,4 +334,36 @@ fn two_appointments_in_place_of_one_do_not_share_its_occasion() {
     assert_eq!((plan.reminders.len(), keys.len()), (6, 3));
     let (_, changes) = world.replan(&rules, at("2026-06-03T00:00:00Z"));
     assert!(changes.is_empty());
+}
+
+#[test]
+fn what_a_clinician_switches_is_kept_back_and_let_go_again() {
+    use EnrolmentState::{Off, On, PausedUntil};
+    let rules = [starter("appointment-reminder")];
+    let mut world = World::new(ana(), vec![booked("a", START)]);
+    world.replan(&rules, at("2026-06-01T00:00:00Z"));
+    let kept = |reason| (ReminderState::Withheld, Some(reason));
+    let planned = (ReminderState::Planned, None);
+    for (state, stands) in [
+        (Off, [kept(Reason::RuleOff); 2]),
+        (On, [planned; 2]),
+        // Until after the first step's time is over, and before the second one's.
+        (PausedUntil(at("2026-06-09T16:00:00Z")), [kept(Reason::RulePaused), planned]),
+        (PausedUntil(at("2026-06-08T00:00:00Z")), [planned; 2]),
+        (PausedUntil(at("2026-07-01T00:00:00Z")), [kept(Reason::RulePaused); 2]),
+        (On, [planned; 2]),
+    ] {
+        world.enrolments = vec![Enrolment {
+            patient: PatientId::new("ana"),
+            rule: RuleId::new("appointment-reminder"),
+            state,
+            by: "staff:casey".to_owned(),
+            at: at("2026-06-01T00:00:00Z"),
+        }];
+        world.replan(&rules, at("2026-06-02T00:00:00Z"));
+        let now: Vec<_> = world.reminders.iter().map(|it| (it.state, it.reason)).collect();
+        assert_eq!(now, stands, "{state:?}");
+        let (_, again) = world.clone().replan(&rules, at("2026-06-02T00:00:00Z"));
+        assert!(again.is_empty(), "planning again changes nothing: {again:?}");
+    }
 }

@@ -94,7 +94,14 @@ impl Gateway {
     }
 
     pub fn browser(&self) -> Browser {
-        Browser { http: http(), url: self.url.clone(), origin: Some(self.origin.clone()), cookie: None, csrf: None }
+        Browser {
+            http: http(),
+            url: self.url.clone(),
+            origin: Some(self.origin.clone()),
+            cookie: None,
+            done: None,
+            csrf: None,
+        }
     }
 
     /// A browser that an account with this role has signed in with.
@@ -153,6 +160,8 @@ pub struct Browser {
     /// What it names as the origin of its forms; `None` sends none.
     pub origin: Option<String>,
     pub cookie: Option<String>,
+    /// The cookie that tells the next page what was just done.
+    done: Option<String>,
     /// The token of the last page with a form.
     pub csrf: Option<String>,
 }
@@ -181,14 +190,16 @@ impl Browser {
     }
 
     async fn send(&mut self, mut request: reqwest::RequestBuilder) -> Page {
-        if let Some(cookie) = &self.cookie {
-            request = request.header("cookie", cookie);
+        let cookies: Vec<&str> = [&self.cookie, &self.done].into_iter().flatten().map(String::as_str).collect();
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         for cookie in headers.get_all(SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
-            self.cookie = (!pair.ends_with('=')).then_some(pair);
+            let kept = if pair.starts_with("beckon-done=") { &mut self.done } else { &mut self.cookie };
+            *kept = (!pair.ends_with('=')).then_some(pair);
         }
         let body = response.text().await.unwrap();
         if let Some(at) = body.find("name=\"csrf\" value=\"") {

@@ -2,6 +2,7 @@
 //! PostgreSQL: `tests/run` starts one and sets it. Time comes from a `ManualClock` that the test moves.
 
 pub mod clinic;
+pub mod fields;
 pub mod gateway;
 pub mod house;
 pub mod live;
