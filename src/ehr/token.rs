@@ -12,10 +12,11 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::assertion::{self, Assertion, AssertionFacts};
+use super::budget::Proof;
 use super::connection::EhrConnection;
 use super::discovery::{Discovery, DiscoveryError, SmartConfiguration, not_json, note_skew};
 use super::error::{EhrError, NotFhir, Place};
-use super::http::{Outgoing, Reply, SentAt, Transport};
+use super::http::{Manner, Outgoing, Reply, SentAt, Transport};
 use super::keys::{KeyError, KeyRing};
 use super::retry::{self, jitter};
 use super::scopes::{Scope, ScopeSet};
@@ -63,6 +64,15 @@ impl TokenError {
             Self::Throttled { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether our own budget held the request back.
+    pub(super) fn is_held_back(&self) -> bool {
+        let error = match self {
+            Self::Http(error) | Self::Discovery(DiscoveryError::Http(error)) => error,
+            _ => return false,
+        };
+        matches!(**error, EhrError::Paused { .. } | EhrError::NoBudget { .. })
     }
 
     /// What to check, in the order of likelihood.
@@ -251,7 +261,7 @@ impl TokenSource {
                 TokenError::Throttled { retry_after, .. } => {
                     self.transport.retry.wait(next, *retry_after, &*self.transport.entropy)
                 }
-                transient if transient.is_transient() => {
+                transient if transient.is_transient() && !transient.is_held_back() => {
                     self.transport.retry.wait(next, None, &*self.transport.entropy)
                 }
                 _ => None,
@@ -279,7 +289,8 @@ impl TokenSource {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let url = configuration.token_url.clone();
         let request = Outgoing { method: Method::POST, url, headers, body: body.into_bytes() };
-        let reply = self.transport.send(request).await.map_err(Box::new)?;
+        let manner = Manner { proof: Proof::Assertion, ..Manner::default() };
+        let reply = self.transport.send(request, manner).await.map_err(Box::new)?;
         note_skew(&self.ehr, reply.skew());
         let result = read_reply(&reply, &self.ehr.scopes);
         match &result {
