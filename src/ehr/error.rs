@@ -168,7 +168,7 @@ impl EhrError {
         match self {
             Self::Throttled { retry_after, .. } => *retry_after,
             Self::Paused { wait, .. } => Some(*wait),
-            Self::Token(TokenError::Throttled { retry_after, .. }) => *retry_after,
+            Self::Token(token) => token.retry_after(),
             _ => None,
         }
     }

@@ -75,6 +75,14 @@ impl TokenError {
         matches!(**error, EhrError::Paused { .. } | EhrError::NoBudget { .. })
     }
 
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            Self::Http(error) | Self::Discovery(DiscoveryError::Http(error)) => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// What to check, in the order of likelihood.
     pub fn advice(&self) -> &'static [&'static str] {
         match self {
@@ -244,7 +252,7 @@ impl TokenSource {
         let mut refused_before = false;
         let mut next = 2;
         loop {
-            let error = match self.attempt().await {
+            let error = match self.attempt(next > 2).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
@@ -273,7 +281,7 @@ impl TokenSource {
     }
 
     /// One request with one new assertion.
-    async fn attempt(&self) -> Result<AccessToken, TokenError> {
+    async fn attempt(&self, is_retry: bool) -> Result<AccessToken, TokenError> {
         let configuration = self.discovery.get().await?;
         let assertion = self.assertion(&configuration)?;
         let style = configuration.scope_style(self.ehr.settings.scope_style);
@@ -289,7 +297,7 @@ impl TokenSource {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let url = configuration.token_url.clone();
         let request = Outgoing { method: Method::POST, url, headers, body: body.into_bytes() };
-        let manner = Manner { proof: Proof::Assertion, ..Manner::default() };
+        let manner = Manner { proof: Proof::Assertion, is_retry, ..Manner::default() };
         let reply = self.transport.send(request, manner).await.map_err(Box::new)?;
         note_skew(&self.ehr, reply.skew());
         let result = read_reply(&reply, &self.ehr.scopes);
