@@ -267,9 +267,9 @@ async fn a_server_that_asks_for_patience_gets_it_from_every_replica() {
     each_database(async |t| {
         let throttles = Arc::new(AtomicBool::new(false));
         let now = throttles.clone();
-        let server = with_token(move |_, _| match now.load(SeqCst) {
-            true => Answer::json(429, &json!({})).with("retry-after", "600"),
-            false => location(),
+        let server = with_token(move |_, _| {
+            let slow_down = || Answer::json(429, &json!({})).with("retry-after", "600");
+            if now.load(SeqCst) { slow_down() } else { location() }
         })
         .await;
         connected(&t, &server.origin, |_| {}).await;
@@ -298,9 +298,9 @@ async fn an_ehr_that_fails_again_and_again_is_left_alone_and_then_tried_by_one_c
     each_database(async |t| {
         let fails = Arc::new(AtomicBool::new(false));
         let now = fails.clone();
-        let server = with_token(move |_, _| match now.load(SeqCst) {
-            true => Answer::json(500, &json!({})),
-            false => location(),
+        let server = with_token(move |_, _| {
+            let broken = || Answer::json(500, &json!({}));
+            if now.load(SeqCst) { broken() } else { location() }
         })
         .await;
         connected(&t, &server.origin, |_| {}).await;
