@@ -40,10 +40,16 @@ pub enum AlertKind {
     ReplyNeedsPerson,
     /// Something due is not accounted for, or stuck.
     Unaccounted,
+    /// The EHR fails again and again, and is left alone for a while.
+    EhrDown,
+    /// The calls that a connection may make in a day are used up.
+    EhrBudgetSpent,
+    /// How an EHR is to be asked is not what it was.
+    PlanChanged,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -58,6 +64,9 @@ impl AlertKind {
         Self::OutcomeUnknown,
         Self::ReplyNeedsPerson,
         Self::Unaccounted,
+        Self::EhrDown,
+        Self::EhrBudgetSpent,
+        Self::PlanChanged,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -76,6 +85,9 @@ impl AlertKind {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ReplyNeedsPerson => "reply_needs_person",
             Self::Unaccounted => "unaccounted",
+            Self::EhrDown => "ehr_down",
+            Self::EhrBudgetSpent => "ehr_budget_spent",
+            Self::PlanChanged => "plan_changed",
         }
     }
 

@@ -16,12 +16,13 @@ use crate::domain::ResourceKey;
 use crate::fhir::capability::Capability;
 use crate::fhir::operation_outcome::OperationOutcome;
 use crate::fhir::reference::localize;
+use crate::store::Store;
 
-use super::budget::{Budget, Usage};
+use super::budget::{Budget, Proof, Shared, Usage};
 use super::connection::EhrConnection;
 use super::discovery::{Discovery, not_json};
 use super::error::{EhrError, NotFhir, Refusal};
-use super::http::{Outgoing, Reply, Transport};
+use super::http::{Manner, Outgoing, Reply, Transport};
 use super::keys::KeyRing;
 use super::plan::CapabilityPlan;
 use super::retry::{self, Sleeper};
@@ -34,9 +35,9 @@ const KEEP_CAPABILITY: TimeDelta = TimeDelta::hours(24);
 
 const MAX_REDIRECTS: usize = 3;
 
-/// The client of one connection; clones share token, budget and connections.
+/// The client of one connection; clones share token, budget and connections. The second part: its calls can wait.
 #[derive(Debug, Clone)]
-pub struct FhirClient(Arc<Inner>);
+pub struct FhirClient(Arc<Inner>, bool);
 
 #[derive(Debug)]
 struct Inner {
@@ -44,7 +45,6 @@ struct Inner {
     transport: Transport,
     discovery: Arc<Discovery>,
     tokens: TokenSource,
-    budget: Budget,
     capability: Mutex<Option<(DateTime<Utc>, Arc<Capability>)>>,
 }
 
@@ -71,7 +71,7 @@ impl Repeat {
 
     fn after_error(self, error: &EhrError) -> bool {
         match self {
-            Self::Freely => error.is_transient(),
+            Self::Freely => error.may_repeat(),
             Self::IfItFailed | Self::IfNotProcessed => matches!(error, EhrError::Unreachable { .. }),
         }
     }
@@ -95,11 +95,50 @@ impl FhirClient {
         sleeper: Arc<dyn Sleeper>,
     ) -> Result<Self, EhrError> {
         let ehr = Arc::new(ehr);
-        let transport = Transport::new(&ehr.settings.http(), clock, entropy, sleeper)?;
+        let budget = Budget::new(&ehr, None, Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&sleeper));
+        Self::with_budget(ehr, keys, budget, clock, entropy, sleeper)
+    }
+
+    /// As [`FhirClient::new`]; budget and ledger are shared with all replicas through the store, whose clock and randomness
+    /// it takes.
+    ///
+    /// # Errors
+    /// As [`FhirClient::new`].
+    pub fn shared(
+        ehr: EhrConnection,
+        keys: KeyRing,
+        store: &Store,
+        sleeper: Arc<dyn Sleeper>,
+    ) -> Result<Self, EhrError> {
+        let (clock, entropy) = (Arc::clone(store.clock()), Arc::clone(store.entropy()));
+        let shared = Shared { store: store.clone(), tenant: ehr.tenant.clone(), ehr: ehr.id.clone() };
+        let budget = Budget::new(&ehr, Some(shared), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&sleeper));
+        Self::with_budget(Arc::new(ehr), keys, budget, clock, entropy, sleeper)
+    }
+
+    fn with_budget(
+        ehr: Arc<EhrConnection>,
+        keys: KeyRing,
+        budget: Budget,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        sleeper: Arc<dyn Sleeper>,
+    ) -> Result<Self, EhrError> {
+        let transport = Transport::new(&ehr.settings.http(), budget, clock, entropy, sleeper)?;
         let discovery = Arc::new(Discovery::new(Arc::clone(&ehr), transport.clone()));
         let tokens = TokenSource::new(Arc::clone(&ehr), transport.clone(), Arc::clone(&discovery), keys);
-        let budget = Budget::new(ehr.settings.concurrency);
-        Ok(Self(Arc::new(Inner { ehr, transport, discovery, tokens, budget, capability: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { ehr, transport, discovery, tokens, capability: Mutex::default() }), false))
+    }
+
+    /// The same client for work that can wait: at busy hours, and when the calls of the day run low, what is read right
+    /// before a message is sent goes first.
+    pub fn in_background(&self) -> Self {
+        Self(Arc::clone(&self.0), true)
+    }
+
+    /// Writes what the ledger of requests has not written yet.
+    pub async fn flush_ledger(&self) {
+        self.0.transport.budget().flush().await;
     }
 
     pub fn connection(&self) -> &EhrConnection {
@@ -120,7 +159,7 @@ impl FhirClient {
     }
 
     pub fn usage(&self) -> Usage {
-        self.0.budget.usage()
+        self.0.transport.budget().usage()
     }
 
     /// The server's CapabilityStatement, from memory if it is younger than a day.
@@ -245,14 +284,7 @@ impl FhirClient {
             .map_err(|_| EhrError::Client("the token cannot stand in a header".to_owned()))?;
         bearer.set_sensitive(true);
         request.headers.insert(AUTHORIZATION, bearer);
-        let _permit = inner.budget.acquire().await;
-        inner.budget.count_request(is_retry);
-        let result = inner.transport.send(request).await;
-        match &result {
-            Ok(reply) => inner.budget.count_answer(Some(reply.status), reply.body.len()),
-            Err(_) => inner.budget.count_answer(None, 0),
-        }
-        result
+        inner.transport.send(request, Manner { proof: Proof::Token, is_retry, background: self.1 }).await
     }
 }
 

@@ -215,8 +215,7 @@ pub async fn open(
 ) -> Result<FhirClient, ConnectError> {
     let connection = asking(store, load(store, tenant, id).await?).await?;
     let ring = keys(store, tenant, id).await?;
-    let (clock, entropy) = (Arc::clone(store.clock()), Arc::clone(store.entropy()));
-    Ok(FhirClient::new(connection, ring, clock, entropy, sleeper)?)
+    Ok(FhirClient::shared(connection, ring, store, sleeper)?)
 }
 
 /// Starts the rotation of one algorithm's key. The new key is published at once and signs after `sync_delay`; the old

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{EhrId, ResourceType, TenantId};
 
+use super::budget::BudgetSettings;
 use super::http::HttpSettings;
 use super::keys::SigningAlg;
 use super::plan::{Ask, Changes, WriteBack};
@@ -205,8 +206,9 @@ pub struct EhrSettings {
     pub page_size: Option<u32>,
     /// Give up a search after this many pages.
     pub max_pages: u32,
-    /// Calls in flight at once.
+    /// Calls in flight at once, over all replicas.
     pub concurrency: u32,
+    pub budget: BudgetSettings,
     pub timeout_seconds: u64,
     pub max_body_megabytes: usize,
     /// PEM of a hospital's own certificate authority.
@@ -231,6 +233,7 @@ impl Default for EhrSettings {
             page_size: None,
             max_pages: 2_000,
             concurrency: 4,
+            budget: BudgetSettings::default(),
             timeout_seconds: 120,
             max_body_megabytes: 64,
             extra_ca_pem: None,

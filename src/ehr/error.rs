@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, Url};
 
+use super::budget::PausedWhy;
 use super::token::TokenError;
 
 /// Where a request went: method, server and path. The query stays out, because searches carry names and numbers.
@@ -98,6 +100,12 @@ pub enum EhrError {
     Interrupted { place: Place, reason: String },
     #[error("{place}: the server asks us to slow down (status {status}{})", wait(retry_after))]
     Throttled { place: Place, status: u16, retry_after: Option<Duration> },
+    /// Nothing was sent.
+    #[error("{place}: not asked before {}: {}", until.format("%Y-%m-%d %H:%M:%S UTC"), why.words())]
+    Paused { place: Place, until: DateTime<Utc>, wait: Duration, why: PausedWhy },
+    /// Nothing was sent.
+    #[error("{place}: not asked, because the budget of this connection cannot be read: {reason}")]
+    NoBudget { place: Place, reason: String },
     #[error("{place}: refused with status {status}{}; {}", list(codes), refusal.advice())]
     Refused { place: Place, status: u16, refusal: Refusal, codes: Vec<String> },
     #[error("{place}: status {status}, content type {content_type}: {}", what.words())]
@@ -134,6 +142,8 @@ impl EhrError {
             | Self::TimedOut { .. }
             | Self::Interrupted { .. }
             | Self::Throttled { .. }
+            | Self::Paused { .. }
+            | Self::NoBudget { .. }
             | Self::PagingExpired { .. }
             | Self::NotFhir { what: NotFhir::Truncated, .. }
             | Self::Refused { refusal: Refusal::ServerFault, .. } => true,
@@ -142,11 +152,23 @@ impl EhrError {
         }
     }
 
+    /// Whether the same request may be sent again within this call. What our own budget held back is not asked for again:
+    /// the caller comes back later.
+    pub(super) fn may_repeat(&self) -> bool {
+        let held_back = match self {
+            Self::Paused { .. } | Self::NoBudget { .. } => true,
+            Self::Token(token) => token.is_held_back(),
+            _ => false,
+        };
+        !held_back && self.is_transient()
+    }
+
     /// How long the server asked us to wait, at least.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after, .. } => *retry_after,
-            Self::Token(TokenError::Throttled { retry_after, .. }) => *retry_after,
+            Self::Paused { wait, .. } => Some(*wait),
+            Self::Token(token) => token.retry_after(),
             _ => None,
         }
     }

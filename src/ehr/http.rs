@@ -11,6 +11,7 @@ use reqwest::{Method, Url};
 
 use crate::clock::{Clock, Entropy};
 
+use super::budget::{Budget, Draft, NotAdmitted, Permit, Proof, Sign};
 use super::error::{EhrError, Place};
 use super::retry::{self, RetryPolicy, Sleeper, http_date};
 
@@ -50,8 +51,19 @@ pub struct Transport {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) sleeper: Arc<dyn Sleeper>,
     pub(super) retry: RetryPolicy,
+    budget: Budget,
     timeout: Duration,
     max_body_bytes: usize,
+}
+
+/// How a request goes out, besides what it says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    pub proof: Proof,
+    /// A repeat of one that did not end well.
+    pub is_retry: bool,
+    /// It can wait for others.
+    pub background: bool,
 }
 
 /// A request that can be sent more than once.
@@ -131,6 +143,7 @@ impl Transport {
     /// No CA store, an unreadable extra certificate or proxy address.
     pub fn new(
         settings: &HttpSettings,
+        budget: Budget,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         sleeper: Arc<dyn Sleeper>,
@@ -155,6 +168,7 @@ impl Transport {
             entropy,
             sleeper,
             retry: settings.retry,
+            budget,
             timeout: settings.timeout,
             max_body_bytes: settings.max_body_bytes,
         })
@@ -164,26 +178,75 @@ impl Transport {
         self.clock.now()
     }
 
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Sends once and reads the whole answer, whatever its status.
     ///
     /// # Errors
-    /// `Unreachable` when nothing was sent; `TimedOut` and `Interrupted` when the server may have acted; `TooLarge`.
-    pub async fn send(&self, request: Outgoing) -> Result<Reply, EhrError> {
+    /// `Paused`, `NoBudget` and `Unreachable` when nothing was sent; `TimedOut` and `Interrupted` when the server may have
+    /// acted; `TooLarge`.
+    pub async fn send(&self, request: Outgoing, manner: Manner) -> Result<Reply, EhrError> {
+        let mut opened = Box::pin(self.open(request, manner)).await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = opened.chunk().await? {
+            if body.len() + chunk.as_ref().len() > self.max_body_bytes {
+                let error = EhrError::TooLarge { place: opened.place.clone(), limit: self.max_body_bytes };
+                opened.close(Some(&error)).await;
+                return Err(error);
+            }
+            body.extend_from_slice(chunk.as_ref());
+        }
+        opened.close(None).await;
+        let headers = std::mem::take(&mut opened.headers);
+        let (status, place, sent, received) = (opened.status, opened.place.clone(), opened.sent, opened.received);
+        Ok(Reply { status, headers, body, place, sent, received })
+    }
+
+    /// Sends once, within the budget, and answers with the head of the answer; its body comes chunk by chunk. The place in
+    /// the budget is held until [`Opened::close`], or until it is dropped.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub async fn open(&self, request: Outgoing, manner: Manner) -> Result<Opened, EhrError> {
         let place = request.place();
+        let permit = self.budget.admit(manner.background).await.map_err(|error| match error {
+            NotAdmitted::Paused(it) => {
+                EhrError::Paused { place: place.clone(), until: it.until, wait: it.wait, why: it.why }
+            }
+            NotAdmitted::Store(error) => EhrError::NoBudget { place: place.clone(), reason: error.to_string() },
+        })?;
+        let draft = self.budget.draft(request.method.as_str(), &request.url, manner.proof, manner.is_retry);
         let sent = SentAt { wall: self.clock.now(), monotonic: Instant::now() };
         let outgoing = self.http.request(request.method, request.url).headers(request.headers);
         let outgoing = if request.body.is_empty() { outgoing } else { outgoing.body(request.body) };
-        let mut response = outgoing.send().await.map_err(|error| self.failure(&place, &error))?;
-        let received = self.clock.now();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&place, &error))? {
-            if body.len() + chunk.len() > self.max_body_bytes {
-                return Err(EhrError::TooLarge { place, limit: self.max_body_bytes });
+        let answered = self.budget.keeping(outgoing.send()).await.map_err(|error| self.failure(&place, &error));
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(error) => {
+                self.budget.hear(Sign::of_error(&error), None).await;
+                drop(permit);
+                self.budget.note(draft.end(None, 0, Some(&error))).await;
+                return Err(error);
             }
-            body.extend_from_slice(&chunk);
-        }
+        };
+        let received = self.clock.now();
+        let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        Ok(Reply { status: response.status().as_u16(), headers, body, place, sent, received })
+        let asked = matches!(status, 429 | 503).then(|| retry::retry_after(&headers, received)).flatten();
+        self.budget.hear(Sign::of_status(status), asked).await;
+        Ok(Opened {
+            status,
+            headers,
+            place,
+            sent,
+            received,
+            response,
+            transport: self.clone(),
+            bytes: 0,
+            under_way: Some((draft, permit)),
+        })
     }
 
     /// Sends a request that may be repeated, until the answer is final or patience is used up.
@@ -193,10 +256,11 @@ impl Transport {
     pub async fn send_repeatable(&self, request: Outgoing) -> Result<Reply, EhrError> {
         let mut next = 2;
         loop {
-            let result = self.send(request.clone()).await;
+            let manner = Manner { is_retry: next > 2, ..Manner::default() };
+            let result = self.send(request.clone(), manner).await;
             let asked = match &result {
                 Ok(reply) if retry::is_transient(reply.status) => retry::retry_after(&reply.headers, reply.received),
-                Err(error) if error.is_transient() => None,
+                Err(error) if error.may_repeat() => None,
                 _ => return result,
             };
             let Some(wait) = self.retry.wait(next, asked, &*self.entropy) else { return result };
@@ -213,6 +277,59 @@ impl Transport {
             EhrError::TimedOut { place, after: self.timeout }
         } else {
             EhrError::Interrupted { place, reason: root_cause(error) }
+        }
+    }
+}
+
+/// An answer whose body is still coming.
+#[derive(Debug)]
+pub struct Opened {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub place: Place,
+    pub sent: SentAt,
+    pub received: DateTime<Utc>,
+    response: reqwest::Response,
+    transport: Transport,
+    bytes: usize,
+    /// Until it is closed.
+    under_way: Option<(Draft, Permit)>,
+}
+
+impl Opened {
+    /// The next part of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// `TimedOut` or `Interrupted`.
+    pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, EhrError> {
+        let next = self.transport.budget.keeping(self.response.chunk()).await;
+        match next {
+            Ok(chunk) => {
+                self.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len());
+                Ok(chunk)
+            }
+            Err(error) => {
+                let error = self.transport.failure(&self.place, &error);
+                self.transport.budget.hear(Sign::of_error(&error), None).await;
+                self.close(Some(&error)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the place back and notes how it went. The place is free before the note is written.
+    pub async fn close(&mut self, error: Option<&EhrError>) {
+        let Some((draft, permit)) = self.under_way.take() else { return };
+        drop(permit);
+        self.transport.budget.note(draft.end(Some(self.status), self.bytes, error)).await;
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some((draft, _permit)) = self.under_way.take() {
+            let error = EhrError::Interrupted { place: self.place.clone(), reason: String::new() };
+            self.transport.budget.note_in_passing(draft.end(Some(self.status), self.bytes, Some(&error)));
         }
     }
 }

@@ -12,10 +12,11 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::assertion::{self, Assertion, AssertionFacts};
+use super::budget::Proof;
 use super::connection::EhrConnection;
 use super::discovery::{Discovery, DiscoveryError, SmartConfiguration, not_json, note_skew};
 use super::error::{EhrError, NotFhir, Place};
-use super::http::{Outgoing, Reply, SentAt, Transport};
+use super::http::{Manner, Outgoing, Reply, SentAt, Transport};
 use super::keys::{KeyError, KeyRing};
 use super::retry::{self, jitter};
 use super::scopes::{Scope, ScopeSet};
@@ -62,6 +63,23 @@ impl TokenError {
             Self::Http(error) => error.is_transient(),
             Self::Throttled { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether our own budget held the request back.
+    pub(super) fn is_held_back(&self) -> bool {
+        let error = match self {
+            Self::Http(error) | Self::Discovery(DiscoveryError::Http(error)) => error,
+            _ => return false,
+        };
+        matches!(**error, EhrError::Paused { .. } | EhrError::NoBudget { .. })
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            Self::Http(error) | Self::Discovery(DiscoveryError::Http(error)) => error.retry_after(),
+            _ => None,
         }
     }
 
@@ -234,7 +252,7 @@ impl TokenSource {
         let mut refused_before = false;
         let mut next = 2;
         loop {
-            let error = match self.attempt().await {
+            let error = match self.attempt(next > 2).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
@@ -251,7 +269,7 @@ impl TokenSource {
                 TokenError::Throttled { retry_after, .. } => {
                     self.transport.retry.wait(next, *retry_after, &*self.transport.entropy)
                 }
-                transient if transient.is_transient() => {
+                transient if transient.is_transient() && !transient.is_held_back() => {
                     self.transport.retry.wait(next, None, &*self.transport.entropy)
                 }
                 _ => None,
@@ -263,7 +281,7 @@ impl TokenSource {
     }
 
     /// One request with one new assertion.
-    async fn attempt(&self) -> Result<AccessToken, TokenError> {
+    async fn attempt(&self, is_retry: bool) -> Result<AccessToken, TokenError> {
         let configuration = self.discovery.get().await?;
         let assertion = self.assertion(&configuration)?;
         let style = configuration.scope_style(self.ehr.settings.scope_style);
@@ -279,7 +297,8 @@ impl TokenSource {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let url = configuration.token_url.clone();
         let request = Outgoing { method: Method::POST, url, headers, body: body.into_bytes() };
-        let reply = self.transport.send(request).await.map_err(Box::new)?;
+        let manner = Manner { proof: Proof::Assertion, is_retry, ..Manner::default() };
+        let reply = self.transport.send(request, manner).await.map_err(Box::new)?;
         note_skew(&self.ehr, reply.skew());
         let result = read_reply(&reply, &self.ehr.scopes);
         match &result {

@@ -23,10 +23,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message,
-    mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
-    reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, tenant, tenant_key, watermark,
-    write_back,
+    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_budget, ehr_key, ehr_usage, enrolment, event,
+    halt, leader, message, mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation,
+    release_count, reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, tenant,
+    tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -38,7 +38,8 @@ const FORM: u32 = 1;
 const ROWS_AT_ONCE: usize = 300;
 const BYTES_AT_ONCE: usize = 4 << 20;
 
-/// Runs something for every table that a backup holds. Leads and sessions are left out: they end with a restore.
+/// Runs something for every table that a backup holds. Leads, sessions, leases and the ledger of requests are left out:
+/// they end with a restore.
 macro_rules! for_each_table {
     ($run:ident) => {
         $run!(
@@ -47,6 +48,8 @@ macro_rules! for_each_table {
             data_key,
             ehr,
             ehr_key,
+            ehr_budget,
+            ehr_usage,
             roster,
             watermark,
             pull_run,

@@ -146,6 +146,9 @@ const fn title(kind: AlertKind) -> &'static str {
         AlertKind::KeyTrouble => "Trouble with a key",
         AlertKind::DiskTrouble => "Trouble with the disk",
         AlertKind::TokenRefused => "The EHR refuses access",
+        AlertKind::EhrDown => "The EHR fails again and again",
+        AlertKind::EhrBudgetSpent => "The EHR's calls of the day are used up",
+        AlertKind::PlanChanged => "The EHR is asked in another way than before",
         AlertKind::ScopesMissing => "The EHR granted less than was asked",
     }
 }
