@@ -19,6 +19,8 @@ mod m0009_history;
 mod m0010_staff;
 mod m0012_roster;
 mod m0025_quarantine_patient;
+mod m0026_patient_merge;
+mod m0027_hl7;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -42,6 +44,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_roster::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
+            Box::new(m0026_patient_merge::STEP),
+            Box::new(m0027_hl7::STEP),
         ]
     }
 }

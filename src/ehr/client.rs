@@ -3,6 +3,7 @@
 //! `write`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -16,6 +17,7 @@ use crate::domain::ResourceKey;
 use crate::fhir::capability::Capability;
 use crate::fhir::operation_outcome::OperationOutcome;
 use crate::fhir::reference::localize;
+use crate::fhir::release::Release;
 
 use super::budget::{Budget, Usage};
 use super::connection::EhrConnection;
@@ -46,6 +48,8 @@ struct Inner {
     tokens: TokenSource,
     budget: Budget,
     capability: Mutex<Option<(DateTime<Utc>, Arc<Capability>)>>,
+    /// The CapabilityStatement said that the server speaks R5.
+    speaks_r5: AtomicBool,
 }
 
 /// Whether a request may be sent again when nobody knows what became of the first one.
@@ -99,7 +103,15 @@ impl FhirClient {
         let discovery = Arc::new(Discovery::new(Arc::clone(&ehr), transport.clone()));
         let tokens = TokenSource::new(Arc::clone(&ehr), transport.clone(), Arc::clone(&discovery), keys);
         let budget = Budget::new(ehr.settings.concurrency);
-        Ok(Self(Arc::new(Inner { ehr, transport, discovery, tokens, budget, capability: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            ehr,
+            transport,
+            discovery,
+            tokens,
+            budget,
+            capability: Mutex::default(),
+            speaks_r5: AtomicBool::default(),
+        })))
     }
 
     pub fn connection(&self) -> &EhrConnection {
@@ -144,6 +156,8 @@ impl FhirClient {
         }
         let statement = json_body(&reply)?;
         let capability = Capability::read(&statement).map_err(|_| not_fhir(&reply, NotFhir::WrongResource))?;
+        let release = capability.fhir_version.as_deref().and_then(Release::of_version).unwrap_or_default();
+        self.0.speaks_r5.store(release == Release::R5, Ordering::Relaxed);
         let capability = Arc::new(capability);
         *cached = Some((now, Arc::clone(&capability)));
         Ok(capability)
@@ -157,10 +171,16 @@ impl FhirClient {
         Ok(CapabilityPlan::derive(&self.0.ehr, &*self.capability().await?))
     }
 
-    /// The JSON body of an answer, with references to this server made relative.
+    /// What the server speaks, as its CapabilityStatement said; R4 until that was read.
+    pub fn release(&self) -> Release {
+        if self.0.speaks_r5.load(Ordering::Relaxed) { Release::R5 } else { Release::R4 }
+    }
+
+    /// The JSON body of an answer as R4 has it, with references to this server made relative.
     pub(super) fn body(&self, reply: &Reply) -> Result<Value, EhrError> {
         let mut body = json_body(reply)?;
         localize(&mut body, self.0.ehr.base_url.as_str());
+        self.release().to_r4(&mut body);
         Ok(body)
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::deliver::{Ready, opened};
-use super::facts::{Gathered, Subject};
+use super::facts::{Gathered, Subject, contacts_of};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
 use super::stages::Stage;
 use super::{BATCH, DECIDE_LEASE, Outbox, OutboxError, Providers, SEND_LEASE};
@@ -315,7 +315,9 @@ impl Outbox {
         // Another replica may have messaged the same person since the facts were gathered: then the budget was judged on
         // too little, and the reminder is decided anew when its lease runs out.
         let since = tx.now() - TimeDelta::days(1);
-        let contacts = tx.view().contacts_since(ehr, &patients, since).await?;
+        let merges = tx.view().merges(ehr, &patients).await?;
+        let all = merges.with_predecessors(&patients);
+        let contacts = contacts_of(&tx.view(), &merges, ehr, &all, since).await?;
         let surprised: BTreeSet<PatientId> =
             contacts.into_iter().filter(|(_, message, _)| !known.contains(message)).map(|(it, _, _)| it).collect();
         let mut opening = Vec::with_capacity(ready.len());

@@ -1,18 +1,18 @@
 //! From the mirror to reminders: patients whose plan is due, a few in each transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
-    ResourceKey, ResourceType, RuleId, TenantId,
+    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus, PlannedReminder, Reason,
+    Reminder, ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{Hidden, MirrorRow, Store, StoreError, Tx};
+use crate::store::{Hidden, MirrorRow, Store, StoreError, Tx, View};
 
 use super::cohorts;
 use super::options::PullOptions;
@@ -119,25 +119,19 @@ async fn plan_chunk(
     let now = tx.now();
     let ehr = &ground.ehr;
     let view = tx.view();
-    let mirror = view.mirror_of_patients_in(ehr, due, &ground.kinds).await?;
-    let existing = view.reminders_of_patients(ehr, due).await?;
-    let enrolments = view.enrolments_of(ehr, due).await?;
-    let hidden = view.hidden_of(ehr, due).await?;
+    let known = Known::gather(&view, ehr, due, &ground.kinds).await?;
     let mut planned = Vec::with_capacity(due.len());
     let mut events = Vec::new();
     let mut new = Vec::new();
     for patient in due {
-        let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
-        let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
-        let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
-        let (mut changes, replan_at) = match facts_of(patient, rows, now) {
-            Some((facts, body)) => {
-                let plan = plan_one(ground, &facts, body, rows, &hidden, existing, &enrolments, now);
+        let existing = known.existing(patient);
+        let (mut changes, replan_at) = match known.plan(ground, patient, now) {
+            Some(plan) => {
                 let mut changes = rules::reconcile(existing, &plan);
                 changes.cancel.extend(rules::retire(existing, &ground.live));
                 (changes, plan.replan_at)
             }
-            None => (all_ended(tx, ehr, patient, existing).await?, None),
+            None => (all_ended(&known.merges, patient, existing), None),
         };
         new.extend(std::mem::take(&mut changes.insert).into_iter().map(|plan| (patient.clone(), plan)));
         apply(tx, ehr, patient, changes, &mut events, counts).await?;
@@ -151,49 +145,79 @@ async fn plan_chunk(
     Ok(())
 }
 
-pub(super) fn facts_of<'r>(
-    patient: &PatientId,
-    rows: &'r [MirrorRow],
-    now: DateTime<Utc>,
-) -> Option<(Patient, &'r serde_json::Value)> {
-    let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
-    let row = rows.iter().find(|row| row.version.key == key)?;
-    Some((read::patient(&row.body, now).value?, &row.body))
+/// What the store knows of some patients, where what stands under a record that was merged away counts as the survivor's.
+pub(super) struct Known {
+    pub(super) merges: Merges,
+    pub(super) mirror: HashMap<PatientId, Vec<MirrorRow>>,
+    reminders: HashMap<PatientId, Vec<Reminder>>,
+    enrolments: Vec<Enrolment>,
+    hidden: Hidden,
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is gathered by another query")]
-pub(super) fn plan_one(
-    ground: &Ground,
-    patient: &Patient,
-    patient_value: &serde_json::Value,
-    rows: &[MirrorRow],
-    hidden: &Hidden,
-    existing: &[Reminder],
-    enrolments: &[Enrolment],
-    now: DateTime<Utc>,
-) -> Plan {
-    let mut mirror = Mirror::default();
-    for row in rows {
-        mirror.add(&row.version, &row.body);
+impl Known {
+    /// Reads the reminders first: a patient who is planned meanwhile has a newer instant than what was read.
+    pub(super) async fn gather(
+        view: &View<'_>,
+        ehr: &EhrId,
+        patients: &[PatientId],
+        kinds: &[ResourceType],
+    ) -> Result<Self, StoreError> {
+        let merges = view.merges(ehr, patients).await?;
+        let all = merges.with_predecessors(patients);
+        let mut reminders = view.reminders_of_patients(ehr, &all).await?;
+        // What went out for the replaced record was told to the person.
+        merges.fold(&mut reminders, |it| it.state == ReminderState::Released);
+        let mut mirror = view.mirror_of_patients_in(ehr, &all, kinds).await?;
+        merges.fold(&mut mirror, |row| row.version.key.resource_type != ResourceType::Patient);
+        Ok(Self {
+            mirror,
+            reminders,
+            enrolments: merges.enrolments(view.enrolments_of(ehr, &all).await?),
+            hidden: view.hidden_of(ehr, &all).await?,
+            merges,
+        })
     }
-    for (kind, at) in ground.covered.iter().filter(|(kind, _)| hidden.nothing_of(&patient.id, *kind)) {
-        mirror.cover(*kind, *at);
+
+    pub(super) fn existing(&self, patient: &PatientId) -> &[Reminder] {
+        self.reminders.get(patient).map_or(&[], Vec::as_slice)
     }
-    let appointments: Vec<Appointment> = rows
-        .iter()
-        .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
-        .filter_map(|row| read::appointment(&row.body).value)
-        .collect();
-    let facts = PatientFacts {
-        patient,
-        patient_value,
-        mirror: &mirror,
-        appointments: &appointments,
-        facilities: &ground.facilities,
-        existing,
-        enrolments,
-    };
-    rules::plan(&facts, &ground.rules, now)
+
+    /// `None` for a patient whose record is not there.
+    pub(super) fn plan(&self, ground: &Ground, patient: &PatientId, now: DateTime<Utc>) -> Option<Plan> {
+        let rows = self.mirror.get(patient).map_or(&[][..], Vec::as_slice);
+        let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
+        let body = &rows.iter().find(|row| row.version.key == key)?.body;
+        let mut facts = read::patient(body, now).value?;
+        if let Some(survivor) = self.merges.survivor_of(patient) {
+            facts.status = PatientStatus::ReplacedBy(survivor.clone());
+        }
+        let mut mirror = Mirror::default();
+        for row in rows {
+            mirror.add(&row.version, &row.body);
+        }
+        for (kind, at) in &ground.covered {
+            let mut records = std::iter::once(patient).chain(self.merges.predecessors_of(patient));
+            if records.all(|record| self.hidden.nothing_of(record, *kind)) {
+                mirror.cover(*kind, *at);
+            }
+        }
+        let appointments: Vec<Appointment> = rows
+            .iter()
+            .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
+            .filter_map(|row| read::appointment(&row.body).value)
+            .collect();
+        let enrolments: Vec<Enrolment> = self.enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
+        let facts = PatientFacts {
+            patient: &facts,
+            patient_value: body,
+            mirror: &mirror,
+            appointments: &appointments,
+            facilities: &ground.facilities,
+            existing: self.existing(patient),
+            enrolments: &enrolments,
+        };
+        Some(rules::plan(&facts, &ground.rules, now))
+    }
 }
 
 /// What planning one patient now would answer, and the reminders that stand.
@@ -218,28 +242,16 @@ pub async fn preview(
     let view = store.view(tenant);
     let now = store.clock().now();
     let one = std::slice::from_ref(patient);
-    let rows = view.mirror_of_patient(ehr, patient).await?;
-    let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
-    let enrolments = view.enrolments_of(ehr, one).await?;
-    let hidden = view.hidden_of(ehr, one).await?;
-    let plan = match facts_of(patient, &rows, now) {
-        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &hidden, &existing, &enrolments, now),
-        None => Plan::default(),
-    };
-    Ok(Preview { plan, existing })
+    let known = Known::gather(&view, ehr, one, ResourceType::ALL).await?;
+    let plan = known.plan(&ground, patient, now).unwrap_or_default();
+    Ok(Preview { plan, existing: known.existing(patient).to_vec() })
 }
 
 /// A patient whose record is not there any more gets nothing.
-async fn all_ended(
-    tx: &Tx<'_>,
-    ehr: &EhrId,
-    patient: &PatientId,
-    existing: &[Reminder],
-) -> Result<Changes, StoreError> {
-    let merged = tx.view().survivor(ehr, patient).await? != *patient;
-    let reason = if merged { Reason::PatientReplaced } else { Reason::PatientGone };
+fn all_ended(merges: &Merges, patient: &PatientId, existing: &[Reminder]) -> Changes {
+    let reason = if merges.survivor_of(patient).is_some() { Reason::PatientReplaced } else { Reason::PatientGone };
     let open = existing.iter().filter(|reminder| reminder.state.is_open());
-    Ok(Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() })
+    Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() }
 }
 
 async fn insert(

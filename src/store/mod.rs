@@ -13,8 +13,10 @@ mod coverage;
 mod ehrs;
 mod enrolments;
 mod events;
+mod feed;
 mod keyring;
 mod listings;
+mod merges;
 mod messages;
 mod mirror;
 mod patients;
@@ -52,10 +54,12 @@ pub use conditions::AttemptEnd;
 pub use coverage::{BY_ID, Hidden};
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
+pub use feed::{FeedMessage, FeedState};
 pub use keyring::Class;
 pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
 };
+pub use merges::MergeSource;
 pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow};
 pub use patients::normalised_name;
