@@ -84,6 +84,11 @@ impl Scheduler {
             let reconciled = pull::reconcile_when_due(&self.store, &client, &options);
             Box::pin(self.keeping_lead(&role, reconciled)).await?;
         } else {
+            if let Some(hl7) = self.settings.hl7.as_ref().filter(|hl7| hl7.ehr == ehr.as_str()) {
+                let client = self.clients.current(ehr).await?;
+                let followed = pull::hl7::follow(&self.store, &client, &options, hl7);
+                Box::pin(self.keeping_lead(&role, followed)).await?;
+            }
             // Time alone can make a plan due: a birthday, a repetition, a rule that went live.
             pull::plan_due(&self.store, &self.tenant, ehr, &options, &|_| {}).await?;
         }

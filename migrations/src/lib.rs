@@ -21,6 +21,8 @@ mod m0012_roster;
 mod m0013_appointments_only;
 mod m0020_ehr_calls;
 mod m0025_quarantine_patient;
+mod m0026_patient_merge;
+mod m0027_hl7;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -46,6 +48,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_ehr_calls::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
+            Box::new(m0026_patient_merge::STEP),
+            Box::new(m0027_hl7::STEP),
         ]
     }
 }

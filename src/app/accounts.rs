@@ -79,7 +79,9 @@ async fn unplanned(
         let patients = view.patients_in_order(ehr, Whose::All, &after, 200).await?;
         let Some(last) = patients.last() else { return Ok(missing) };
         last.as_str().clone_into(&mut after);
-        let mirror = view.mirror_of_patients(ehr, &patients).await?;
+        let merges = view.merges(ehr, &patients).await?;
+        let mut mirror = view.mirror_of_patients(ehr, &merges.with_predecessors(&patients)).await?;
+        merges.fold(&mut mirror, |row| row.version.key.resource_type != ResourceType::Patient);
         for patient in &patients {
             let preview = pull::preview(store, tenant, ehr, patient, &options).await?;
             let mut explained: BTreeSet<(&RuleId, &ResourceKey)> =

@@ -57,6 +57,8 @@ pub enum AppError {
     Bench(String),
     #[error("web: {0}")]
     Web(String),
+    #[error(transparent)]
+    Hl7(#[from] crate::pull::hl7::ListenerError),
 }
 
 /// Opens the database that the settings name.

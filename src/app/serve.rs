@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::alerting::Alerting;
 use super::{AppError, Gateway};
 use crate::outbox::Intake;
+use crate::pull::hl7::Listener;
 use crate::scheduler::Scheduler;
 use crate::web::{self, WebState};
 
@@ -59,7 +60,12 @@ impl Gateway {
             let outbox = self.outbox.clone();
             let scheduler = self.scheduler();
             let alerting = self.alerting()?;
-            let (for_outbox, for_scheduler, for_alerting) = (told.clone(), told.clone(), told);
+            let (for_outbox, for_scheduler, for_alerting) = (told.clone(), told.clone(), told.clone());
+            if let Some(hl7) = &self.settings.hl7 {
+                let listener = Listener::bind(self.store.clone(), self.tenant.clone(), hl7).await?;
+                let for_hl7 = told.clone();
+                workers.push(tokio::spawn(async move { listener.run(for_hl7).await }));
+            }
             workers.push(tokio::spawn(async move { outbox.run(for_outbox).await }));
             workers.push(tokio::spawn(async move { scheduler.run(for_scheduler).await }));
             workers.push(tokio::spawn(async move { alerting.run(for_alerting).await }));

@@ -1,14 +1,18 @@
 //! `beckon ehr roster`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::open::{Opened, actor};
 use super::{Failure, ehr, output};
 use crate::domain::{EhrId, ResourceType};
-use crate::pull;
+use crate::ehr::connect;
+use crate::ehr::retry::RealSleeper;
+use crate::pull::{self, Mode, PullOptions};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -20,6 +24,12 @@ pub(super) enum Command {
         /// The type of ids that stand alone.
         #[arg(long = "type", value_parser = ["Patient", "Appointment", "Location", "Group"])]
         kind: Option<String>,
+        /// The list holds record numbers (MRN) instead of ids: the EHR is asked whose they are.
+        #[arg(long, conflicts_with = "kind")]
+        mrn: bool,
+        /// The identifier system of the record numbers, such as urn:oid:2.16.840.1.113883.19.5.
+        #[arg(long, requires = "mrn")]
+        system: Option<String>,
         /// Forget what earlier lists named and this one does not.
         #[arg(long)]
         replace: bool,
@@ -32,9 +42,40 @@ pub(super) enum Command {
     },
 }
 
+async fn by_number(opened: &Opened, id: &str, file: &Path, system: Option<&str>, replace: bool) -> Result<(), Failure> {
+    ehr::load(opened, id).await?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", file.display())))?;
+    let numbers = pull::read_numbers(&text, system).map_err(|error| Failure::Usage(error.to_string()))?;
+    let sleeper = Arc::new(RealSleeper);
+    let client =
+        connect::open(&opened.store, &opened.tenant, &EhrId::new(id), sleeper).await.map_err(Failure::remote)?;
+    let options = PullOptions::new(&opened.settings, Mode::Increment, &actor().as_text());
+    let bar = ProgressBar::new(numbers.len() as u64);
+    let tell = |count: usize| bar.set_position(count as u64);
+    let report = pull::import_numbers(&opened.store, &client, &options, &numbers, replace, actor(), &tell).await;
+    bar.finish_and_clear();
+    let report = report.map_err(Failure::remote)?;
+    println!("{} of {} record numbers were found. The next pull looks at them.", report.found, numbers.len());
+    for (lines, words) in [(&report.unknown, "the EHR does not find"), (&report.ambiguous, "more than one patient has")]
+    {
+        if !lines.is_empty() {
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            println!("{words} the numbers on these lines: {}", lines.join(", "));
+        }
+    }
+    if report.unknown.is_empty() && report.ambiguous.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Problem("not every record number names one patient; the others are on the roster".to_owned()))
+}
+
 pub(super) async fn run(opened: &Opened, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Import { id, file, kind, replace } => {
+        Command::Import { id, file, mrn: true, system, replace, .. } => {
+            by_number(opened, &id, &file, system.as_deref(), replace).await
+        }
+        Command::Import { id, file, kind, replace, .. } => {
             ehr::load(opened, &id).await?;
             let text = std::fs::read_to_string(&file)
                 .map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", file.display())))?;

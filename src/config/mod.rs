@@ -30,6 +30,7 @@ pub struct Settings {
     pub sms: Option<Sms>,
     pub rules: Rules,
     pub pull: Pull,
+    pub hl7: Option<Hl7>,
     pub session: Session,
     pub alerts: Alerts,
     pub log: Log,
@@ -167,6 +168,40 @@ pub struct Pull {
     /// How far an increment reaches back before its watermark.
     pub overlap_minutes: u32,
     pub page_size: u32,
+}
+
+/// `[hl7]`: ADT and SIU messages of one EHR's interface engine, over MLLP.
+#[derive(Debug, Clone)]
+pub struct Hl7 {
+    pub listen: SocketAddr,
+    /// Id of the connection whose patients the messages are about.
+    pub ehr: String,
+    /// Always there unless `listen` is this machine alone.
+    pub tls: Option<Hl7Tls>,
+    /// FHIR identifier systems of record numbers, by the assigning authority's name (CX.4).
+    pub systems: BTreeMap<String, String>,
+    pub appointment_ids: AppointmentIds,
+    /// Largest message.
+    pub max_kilobytes: u32,
+}
+
+/// Certificates of the listener, as PEM files.
+#[derive(Debug, Clone)]
+pub struct Hl7Tls {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Authority that the engine's certificate is of.
+    pub client_ca_file: PathBuf,
+}
+
+/// Which number of an SIU message is the id of the Appointment at the EHR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppointmentIds {
+    None,
+    /// SCH-2.
+    Filler,
+    /// SCH-1.
+    Placer,
 }
 
 /// `[session]`

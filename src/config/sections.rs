@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
 use super::{
-    Alerts, Database, Log, LogFormat, Organisation, Pull, Rules, Seal, Send, Server, Session, Settings, Sms, Smtp,
-    SmtpSecurity,
+    Alerts, AppointmentIds, Database, Hl7, Hl7Tls, Log, LogFormat, Organisation, Pull, Rules, Seal, Send, Server,
+    Session, Settings, Sms, Smtp, SmtpSecurity,
 };
 
 pub(super) fn read(r: &mut Reader) -> Settings {
@@ -29,6 +29,7 @@ pub(super) fn read(r: &mut Reader) -> Settings {
             overlap_minutes: r.number("pull.overlap_minutes", 10, 0..=1440),
             page_size: r.number("pull.page_size", 200, 1..=1000),
         },
+        hl7: r.has_section("hl7").then(|| hl7(r)),
         session: Session {
             idle_minutes: r.number("session.idle_minutes", 15, 1..=480),
             absolute_hours: r.number("session.absolute_hours", 10, 1..=72),
@@ -198,6 +199,52 @@ fn sms(r: &mut Reader, region: &str) -> Sms {
         timeout_seconds: r.number("sms.timeout_seconds", 15, 1..=120).into(),
         region: region.to_owned(),
         hook_secret,
+    }
+}
+
+fn hl7(r: &mut Reader) -> Hl7 {
+    let listen: Option<SocketAddr> = r.optional_parsed("hl7.listen", "an address and a port", "127.0.0.1:2575");
+    let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 2575)));
+    let cert = r.optional_text("hl7.cert_file");
+    let key = r.optional_text("hl7.key_file");
+    let client_ca = r.optional_text("hl7.client_ca_file");
+    let given = [&cert, &key, &client_ca].iter().filter(|it| it.is_some()).count();
+    if given == 0 && !listen.ip().is_loopback() {
+        let wrong = format!("{} is not this machine alone, and nothing says how messages are encrypted", listen.ip());
+        r.problem("hl7.cert_file", wrong, "cert_file, key_file and client_ca_file, or hl7.listen = \"127.0.0.1:2575\"");
+    } else if !matches!(given, 0 | 3) {
+        r.problem("hl7.cert_file", "cert_file, key_file and client_ca_file go together", "all three, or none");
+    }
+    let tls = cert.zip(key).zip(client_ca).map(|((cert, key), client_ca)| Hl7Tls {
+        cert_file: cert.into(),
+        key_file: key.into(),
+        client_ca_file: client_ca.into(),
+    });
+    for (setting, file) in tls.iter().flat_map(|tls| {
+        [("cert_file", &tls.cert_file), ("key_file", &tls.key_file), ("client_ca_file", &tls.client_ca_file)]
+    }) {
+        if let Err(error) = std::fs::File::open(file) {
+            let wrong = format!("the file {} cannot be read ({error})", file.display());
+            r.problem(&format!("hl7.{setting}"), wrong, "the path of a PEM file that this user may read");
+        }
+    }
+    let appointment_ids = match r.text_or("hl7.appointment_ids", "none").as_str() {
+        "none" => AppointmentIds::None,
+        "filler" => AppointmentIds::Filler,
+        "placer" => AppointmentIds::Placer,
+        other => {
+            let wrong = format!("{other:?} is not known");
+            r.problem("hl7.appointment_ids", wrong, "\"none\", \"filler\" (SCH-2) or \"placer\" (SCH-1)");
+            AppointmentIds::None
+        }
+    };
+    Hl7 {
+        listen,
+        ehr: r.text("hl7.ehr", "north"),
+        tls,
+        systems: r.table("hl7.systems").into_iter().collect(),
+        appointment_ids,
+        max_kilobytes: r.number("hl7.max_kilobytes", 256, 1..=16_384),
     }
 }
 

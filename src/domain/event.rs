@@ -176,6 +176,7 @@ event_kinds! {
     PullStarted => "pull.started",
     PullFinished => "pull.finished",
     ResourceQuarantined => "pull.quarantined",
+    PatientMerged => "pull.merged",
     ResourceRead => "ehr.read",
     ReminderPlanned => "reminder.planned",
     ReminderMoved => "reminder.moved",

@@ -8,6 +8,7 @@ mod contact;
 mod decision;
 mod event;
 mod ids;
+mod merges;
 mod message;
 mod patient;
 mod phi;
@@ -25,6 +26,7 @@ pub use contact::{Address, AddressError, Channel, ContactPoint, ContactSystem, C
 pub use decision::{Check, CheckResult, Decision, Fact, Reason, Release, Verdict};
 pub use event::{Actor, Event, EventKind, EventOutcome};
 pub use ids::*;
+pub use merges::Merges;
 pub use message::{
     Attempt, AttemptState, Detail, Message, MessageBody, MessageOrigin, MessageState, Outcome, Purpose, Receipt,
     Recipient, Rejection, Reply, ReplyMeaning, WriteBackState,

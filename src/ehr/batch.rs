@@ -69,9 +69,19 @@ fn read_answer(reply: &Reply, key: &ResourceKey, answer: BatchEntry) -> Result<R
         (Some(200), Some(resource)) => {
             identify(resource, answer.etag, key).ok_or_else(|| not_fhir(reply, NotFhir::WrongResource))
         }
+        (Some(301 | 302 | 307 | 308), _) if moved_to(key, answer.location.as_deref()).is_some() => {
+            moved_to(key, answer.location.as_deref())
+                .map(Read::Moved)
+                .ok_or_else(|| not_fhir(reply, NotFhir::WrongResource))
+        }
         (Some(status @ (404 | 410)), _) => Ok(Read::Gone { deleted: status == 410 }),
         (status, _) => Err(refusal(reply, status, answer.outcome)),
     }
+}
+
+/// The record of the same type to which a redirect leads. Only its id is used: it is read at our own address.
+fn moved_to(key: &ResourceKey, location: Option<&str>) -> Option<ResourceKey> {
+    ResourceKey::from_reference(location?).filter(|to| to.resource_type == key.resource_type && to.id != key.id)
 }
 
 /// The matches; `None` where there are more pages.

@@ -3,6 +3,7 @@
 //! `write`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -16,6 +17,7 @@ use crate::domain::ResourceKey;
 use crate::fhir::capability::Capability;
 use crate::fhir::operation_outcome::OperationOutcome;
 use crate::fhir::reference::localize;
+use crate::fhir::release::Release;
 use crate::store::Store;
 
 use super::budget::{Budget, Proof, Shared, Usage};
@@ -46,6 +48,8 @@ struct Inner {
     discovery: Arc<Discovery>,
     tokens: TokenSource,
     capability: Mutex<Option<(DateTime<Utc>, Arc<Capability>)>>,
+    /// The CapabilityStatement said that the server speaks R5.
+    speaks_r5: AtomicBool,
 }
 
 /// Whether a request may be sent again when nobody knows what became of the first one.
@@ -127,7 +131,8 @@ impl FhirClient {
         let transport = Transport::new(&ehr.settings.http(), budget, clock, entropy, sleeper)?;
         let discovery = Arc::new(Discovery::new(Arc::clone(&ehr), transport.clone()));
         let tokens = TokenSource::new(Arc::clone(&ehr), transport.clone(), Arc::clone(&discovery), keys);
-        Ok(Self(Arc::new(Inner { ehr, transport, discovery, tokens, capability: Mutex::default() }), false))
+        let (capability, speaks_r5) = (Mutex::default(), AtomicBool::default());
+        Ok(Self(Arc::new(Inner { ehr, transport, discovery, tokens, capability, speaks_r5 }), false))
     }
 
     /// The same client for work that can wait: at busy hours, and when the calls of the day run low, what is read right
@@ -183,6 +188,8 @@ impl FhirClient {
         }
         let statement = json_body(&reply)?;
         let capability = Capability::read(&statement).map_err(|_| not_fhir(&reply, NotFhir::WrongResource))?;
+        let release = capability.fhir_version.as_deref().and_then(Release::of_version).unwrap_or_default();
+        self.0.speaks_r5.store(release == Release::R5, Ordering::Relaxed);
         let capability = Arc::new(capability);
         *cached = Some((now, Arc::clone(&capability)));
         Ok(capability)
@@ -196,10 +203,16 @@ impl FhirClient {
         Ok(CapabilityPlan::derive(&self.0.ehr, &*self.capability().await?))
     }
 
-    /// The JSON body of an answer, with references to this server made relative.
+    /// What the server speaks, as its CapabilityStatement said; R4 until that was read.
+    pub fn release(&self) -> Release {
+        if self.0.speaks_r5.load(Ordering::Relaxed) { Release::R5 } else { Release::R4 }
+    }
+
+    /// The JSON body of an answer as R4 has it, with references to this server made relative.
     pub(super) fn body(&self, reply: &Reply) -> Result<Value, EhrError> {
         let mut body = json_body(reply)?;
         localize(&mut body, self.0.ehr.base_url.as_str());
+        self.release().to_r4(&mut body);
         Ok(body)
     }
 

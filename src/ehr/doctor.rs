@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
+use crate::fhir::release::Release;
 
 use super::client::FhirClient;
 use super::discovery::DiscoveryError;
@@ -148,9 +149,9 @@ fn version(capability: &Capability, report: &mut Report) {
     let version = capability.fhir_version.as_deref().unwrap_or("of unknown version");
     let software = capability.software.as_deref().unwrap_or("unnamed software");
     let line = report.add("capabilities", Health::Good, format!("FHIR {version}, {software}"));
-    if !version.starts_with("4.") {
+    if Release::of_version(version).is_none() {
         line.health = Health::Bad;
-        line.advice.push("Beckon speaks FHIR R4 (4.0.1); give the R4 base URL of this server".to_owned());
+        line.advice.push("Beckon speaks FHIR R4, R4B and R5; give the R4 base URL of this server".to_owned());
     }
 }
 

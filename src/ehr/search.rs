@@ -47,6 +47,11 @@ impl Search {
         self.with(name, format!("{}|{}", escape(system), escape(code)))
     }
 
+    /// Adds a token parameter without a system: of any.
+    pub fn with_code(self, name: &str, code: &str) -> Self {
+        self.with(name, escape(code))
+    }
+
     /// Asks by `POST [type]/_search`, so that names and numbers of patients stay out of the URL logs on the way.
     pub fn by_post(mut self) -> Self {
         self.by_post = true;

@@ -58,7 +58,8 @@ impl FhirClient {
             headers.insert(HeaderName::from_static("if-none-exist"), query);
             repeat = Repeat::IfItFailed;
         }
-        let request = post(self.url(type_name), headers, resource.to_string().into_bytes());
+        let body = self.release().of_r4(resource).to_string().into_bytes();
+        let request = post(self.url(type_name), headers, body);
         let reply = match self.written(request, repeat).await? {
             Ok(reply) => reply,
             Err(unknown) => return Ok(Written::Unknown(unknown)),
@@ -82,7 +83,8 @@ impl FhirClient {
         let etag = HeaderValue::from_str(etag).map_err(|_| EhrError::NotWritable("a usable version"))?;
         headers.insert(IF_MATCH, etag);
         let url = self.url(&format!("{type_name}/{id}"));
-        let request = Outgoing { method: Method::PUT, url, headers, body: resource.to_string().into_bytes() };
+        let body = self.release().of_r4(resource).to_string().into_bytes();
+        let request = Outgoing { method: Method::PUT, url, headers, body };
         let reply = match self.written(request, Repeat::IfNotProcessed).await? {
             Ok(reply) => reply,
             Err(unknown) => return Ok(Written::Unknown(unknown)),

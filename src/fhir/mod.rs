@@ -13,4 +13,5 @@ pub mod operation_outcome;
 pub mod prune;
 pub mod read;
 pub mod reference;
+pub mod release;
 pub mod write;

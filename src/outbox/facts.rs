@@ -11,15 +11,15 @@ use super::reread::{ConsentReading, Freshly, Reread};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
-    Address, Appointment, Channel, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey,
-    ResourceType, ResourceVersion, RuleId,
+    Address, Appointment, Channel, EhrId, Enrolment, Merges, MessageId, OptOut, Patient, PatientId, Reminder,
+    ResourceKey, ResourceType, ResourceVersion, RuleId,
 };
 use crate::fhir;
 use crate::rules::{
     self, CompiledRule, ConsentDirective, Consents, DecideFacts, Facilities, Mirror, PatientRecord, Reading,
     ResourceRecord,
 };
-use crate::store::{Hidden, MirrorRow};
+use crate::store::{Hidden, MirrorRow, StoreError, View};
 
 /// How far back messages count against the frequency budget.
 const BUDGET_DAYS: i64 = 8;
@@ -36,6 +36,7 @@ pub(super) struct Gathered {
     contacts: Vec<(PatientId, MessageId, DateTime<Utc>)>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
     hidden: Hidden,
+    merges: Merges,
 }
 
 /// Settings of the deciding room, from the file's.
@@ -76,7 +77,10 @@ impl Outbox {
         patients.sort();
         patients.dedup();
         let view = self.store.view(&self.tenant);
-        let mirror = view.mirror_of_patients(ehr, &patients).await?;
+        let merges = view.merges(ehr, &patients).await?;
+        let all = merges.with_predecessors(&patients);
+        let mut mirror = view.mirror_of_patients(ehr, &all).await?;
+        merges.fold(&mut mirror, |row| row.version.key.resource_type != ResourceType::Patient);
         let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
         let mut keys: Vec<ResourceKey> =
             reminders.iter().flat_map(|it| [patient_key(&it.patient), it.plan.occasion.resource.clone()]).collect();
@@ -101,11 +105,12 @@ impl Outbox {
                 now,
             ),
             rules: self.live_rules().await?,
-            enrolments: view.enrolments_of(ehr, &patients).await?,
+            enrolments: merges.enrolments(view.enrolments_of(ehr, &all).await?),
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
-            contacts: view.contacts_since(ehr, &patients, now - TimeDelta::days(BUDGET_DAYS)).await?,
+            contacts: contacts_of(&view, &merges, ehr, &all, now - TimeDelta::days(BUDGET_DAYS)).await?,
             covered: view.covered_types(ehr).await?,
-            hidden: view.hidden_of(ehr, &patients).await?,
+            hidden: view.hidden_of(ehr, &all).await?,
+            merges,
             refused_addresses: view.refused_addresses(&addresses).await?,
             fresh,
             mirror,
@@ -152,6 +157,12 @@ pub(super) fn patient_key(patient: &PatientId) -> ResourceKey {
 }
 
 impl Gathered {
+    /// Who took the place of the patient that `key` names.
+    fn survivor_of(&self, key: &ResourceKey) -> Option<&PatientId> {
+        let is_patient = key.resource_type == ResourceType::Patient;
+        is_patient.then(|| self.merges.survivor_of(&PatientId::new(&*key.id)))?
+    }
+
     fn mirrored(&self, patient: &PatientId, key: &ResourceKey) -> Option<&MirrorRow> {
         self.mirror.get(patient)?.iter().find(|row| row.version.key == *key)
     }
@@ -182,6 +193,12 @@ impl Gathered {
         rows.iter().filter(|row| row.version.key.resource_type == ResourceType::Consent).map(|row| &row.body)
     }
 
+    fn inherited_consents(&self, patient: &PatientId) -> impl Iterator<Item = &Value> {
+        let has_more = self.merges.predecessors_of(patient).next().is_some();
+        self.mirrored_consents(patient)
+            .filter(move |it| has_more && fhir::read::subject_of(it).is_some_and(|subject| subject != *patient))
+    }
+
     /// Parses what one reminder is about.
     pub(super) fn subject(&self, reminder: &Reminder, now: DateTime<Utc>) -> Subject {
         let (patient_state, patient_value) = self.reading(&reminder.patient, &patient_key(&reminder.patient));
@@ -210,6 +227,10 @@ impl Gathered {
             Some(Reread::Gone) => (State::Gone, None),
             // The record answered as another one: show decide the link, so that it names the merge.
             Some(Reread::Moved(survivor)) => (State::Fresh, Some(replaced(key, survivor))),
+            // The EHR still shows the record, and its survivor says otherwise.
+            Some(Reread::Fresh(_)) if self.survivor_of(key).is_some() => {
+                (State::Fresh, self.survivor_of(key).map(|survivor| fhir::read::replaced(patient, survivor)))
+            }
             Some(Reread::Unreadable) | None => {
                 (State::Unreadable, self.mirrored(patient, key).map(|row| row.body.clone()))
             }
@@ -239,7 +260,10 @@ impl Gathered {
         for row in self.mirror.get(&reminder.patient).map_or(&[][..], Vec::as_slice) {
             mirror.add(&row.version, &row.body);
         }
-        let known = |kind| self.hidden.nothing_of(&reminder.patient, kind);
+        let known = |kind| {
+            let mut records = std::iter::once(&reminder.patient).chain(self.merges.predecessors_of(&reminder.patient));
+            records.all(|record| self.hidden.nothing_of(record, kind))
+        };
         for (kind, at) in self.covered.iter().filter(|(kind, _)| known(*kind)) {
             mirror.cover(*kind, *at);
         }
@@ -253,7 +277,10 @@ impl Gathered {
         let enrolment =
             self.enrolments.iter().find(|it| it.patient == reminder.patient && it.rule == reminder.plan.rule);
         let said: Vec<ConsentDirective> = match self.fresh.consents.get(&reminder.patient) {
-            Some(ConsentReading::Fresh(records)) => directives(records.iter(), now),
+            // What the person said under a record that was merged away was not asked for by this record.
+            Some(ConsentReading::Fresh(records)) => {
+                directives(records.iter().chain(self.inherited_consents(&reminder.patient)), now)
+            }
             Some(ConsentReading::NotKept(_)) => Vec::new(),
             Some(ConsentReading::Unreadable(_)) | None => directives(self.mirrored_consents(&reminder.patient), now),
         };
@@ -280,6 +307,18 @@ impl Gathered {
         let id = crate::domain::DecisionId(outbox.store.new_id());
         rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now)
     }
+}
+
+/// Messages of the past days, whichever record of the person they were about.
+pub(super) async fn contacts_of(
+    view: &View<'_>,
+    merges: &Merges,
+    ehr: &EhrId,
+    all: &[PatientId],
+    since: DateTime<Utc>,
+) -> Result<Vec<(PatientId, MessageId, DateTime<Utc>)>, StoreError> {
+    let found = view.contacts_since(ehr, all, since).await?;
+    Ok(found.into_iter().map(|(patient, message, at)| (merges.owner(&patient).clone(), message, at)).collect())
 }
 
 fn directives<'a>(records: impl Iterator<Item = &'a Value>, now: DateTime<Utc>) -> Vec<ConsentDirective> {

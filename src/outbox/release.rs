@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::deliver::{Ready, opened};
-use super::facts::{Gathered, Subject};
+use super::facts::{Gathered, Subject, contacts_of};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
 use super::stages::Stage;
 use super::{BATCH, DECIDE_LEASE, Outbox, OutboxError, Providers, SEND_LEASE};
@@ -328,7 +328,9 @@ impl Outbox {
         // The same person may have been messaged since the facts were gathered, by another replica or by the batch before
         // this one: then the budget was judged on too little, and the reminder is decided anew.
         let since = tx.now() - TimeDelta::days(1);
-        let contacts = tx.view().contacts_since(&ehr, &patients, since).await?;
+        let merges = tx.view().merges(&ehr, &patients).await?;
+        let all = merges.with_predecessors(&patients);
+        let contacts = contacts_of(&tx.view(), &merges, &ehr, &all, since).await?;
         let surprised: BTreeSet<PatientId> =
             contacts.into_iter().filter(|(_, message, _)| !known.contains(message)).map(|(it, _, _)| it).collect();
         let mut opening = Vec::with_capacity(ready.len());

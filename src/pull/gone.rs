@@ -1,11 +1,11 @@
 //! What a full listing did not bring: each is asked for by id before it counts as gone, because a listing may lack a
 //! resource for many reasons, and a wrong absence cancels a reminder.
 
-use crate::domain::{Patient, PatientId, PatientStatus, ResourceKey, ResourceType};
+use crate::domain::{Actor, Patient, PatientId, PatientStatus, ResourceKey, ResourceType};
 use crate::ehr::error::EhrError;
 use crate::ehr::read::Read;
 use crate::fhir::read;
-use crate::store::StoreError;
+use crate::store::{MergeSource, StoreError};
 
 use super::page::Run;
 use super::report::TypeReport;
@@ -52,7 +52,7 @@ impl Run<'_> {
     }
 
     /// Marks resources as gone and lets their patients be planned anew.
-    async fn forget(
+    pub(super) async fn forget(
         &self,
         kind: ResourceType,
         gone: &[ResourceKey],
@@ -82,26 +82,38 @@ impl Run<'_> {
         tx.commit().await
     }
 
-    /// Records that a patient's record was merged into another, which is read if it is new to us.
-    async fn merged(&self, key: &ResourceKey, survivor: &ResourceKey) -> Result<(), StoreError> {
+    /// Records that reading a patient's record led to another one, which is read too.
+    pub(super) async fn merged(&self, key: &ResourceKey, survivor: &ResourceKey) -> Result<(), StoreError> {
         if key.resource_type != ResourceType::Patient {
             return Ok(());
         }
-        let connection = self.client.connection();
-        let view = self.store.view(&connection.tenant);
-        let row = view.mirror_resource(&connection.id, key).await?;
-        let facts = row.and_then(|row| read::patient(&row.body, self.store.clock().now()).value);
-        if let Some(facts) = facts {
-            let replaced = Patient { status: PatientStatus::ReplacedBy(PatientId::new(&*survivor.id)), ..facts };
-            let mut tx = self.store.write(&connection.tenant).await?;
-            tx.upsert_patients(&connection.id, &[&replaced], &self.options.region).await?;
-            tx.commit().await?;
-        }
-        if view.mirror_resource(&connection.id, survivor).await?.is_none()
-            && let Ok(Read::Found(found)) = self.client.read(survivor, None).await
-        {
+        let (old, new) = (PatientId::new(&*key.id), PatientId::new(&*survivor.id));
+        self.merge_into(&old, &new, MergeSource::Redirect).await?;
+        if let Ok(Read::Found(found)) = self.client.read(survivor, None).await {
             self.destination().keep(ResourceType::Patient, vec![found.resource], &mut TypeReport::default()).await?;
         }
         Ok(())
+    }
+
+    /// Records that a patient's record is not in use any more, and which one has its place.
+    pub(super) async fn merge_into(
+        &self,
+        old: &PatientId,
+        new: &PatientId,
+        source: MergeSource,
+    ) -> Result<(), StoreError> {
+        let connection = self.client.connection();
+        let (ehr, now) = (&connection.id, self.store.clock().now());
+        let key = ResourceKey::new(ResourceType::Patient, old.as_str());
+        let mut tx = self.store.write(&connection.tenant).await?;
+        let row = tx.view().mirror_resource(ehr, &key).await?;
+        let known = row.and_then(|row| read::patient(&row.body, now).value);
+        if let Some(facts) = known.or_else(|| read::patient(&read::replaced(old, new), now).value) {
+            let replaced = Patient { status: PatientStatus::ReplacedBy(new.clone()), ..facts };
+            tx.note_merge(ehr, old, new, source, Actor::system("pull")).await?;
+            tx.upsert_patients(ehr, &[&replaced], &self.options.region).await?;
+        }
+        tx.mark_deleted(ehr, std::slice::from_ref(&key)).await?;
+        tx.commit().await
     }
 }

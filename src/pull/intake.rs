@@ -13,6 +13,8 @@ pub(super) struct Intake {
     pub rows: Vec<MirrorRow>,
     /// Facts of the Patients among the rows.
     pub patients: Vec<Patient>,
+    /// Records that Patients among the rows say they replace, each with the survivor.
+    pub replaced: Vec<(PatientId, PatientId)>,
     /// Locations that the Appointments among the rows name.
     pub locations: Vec<String>,
     pub unusable: Vec<Unusable>,
@@ -50,6 +52,7 @@ impl Intake {
             ResourceType::Patient => {
                 let patient = usable(read::patient(resource, now))?;
                 row.patient = Some(patient.id.clone());
+                self.replaced.extend(read::replaces(resource).into_iter().map(|it| (it, patient.id.clone())));
                 self.patients.push(patient);
             }
             ResourceType::Appointment => {

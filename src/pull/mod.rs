@@ -6,8 +6,10 @@
 mod alarms;
 mod cohorts;
 mod gone;
+pub mod hl7;
 mod intake;
 mod listing;
+mod numbers;
 mod options;
 mod page;
 mod planning;
@@ -18,6 +20,7 @@ mod roster;
 mod run;
 mod unlisted;
 
+pub use numbers::{Number, NumbersReport, import_numbers, read_numbers};
 pub use options::{Mode, PullOptions};
 pub use page::{Destination, Prepared};
 pub use planning::{PlanCounts, Preview, plan_due, preview};

@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::{Actor, EhrId, EventKind, Patient, PatientId, Reason, ResourceKey, ResourceType, RunId, TenantId};
+use crate::domain::{
+    Actor, EhrId, EventKind, Patient, PatientId, PatientStatus, Reason, ResourceKey, ResourceType, RunId, TenantId,
+};
 use crate::ehr::client::FhirClient;
 use crate::ehr::plan::CapabilityPlan;
 use crate::fhir::reference;
-use crate::store::{Store, StoreError, Tx, Unusable};
+use crate::store::{MergeSource, Store, StoreError, Tx, Unusable};
 
 use super::intake::Intake;
 use super::options::PullOptions;
@@ -35,6 +37,8 @@ pub(super) struct Run<'a> {
 pub(super) struct Named {
     pub patients: Vec<PatientId>,
     pub locations: Vec<String>,
+    /// Records that took the place of others as the page tells: they are read anew.
+    pub survivors: Vec<PatientId>,
     /// Staff and organizations, where they are to be followed.
     pub others: BTreeSet<ResourceKey>,
 }
@@ -122,7 +126,7 @@ impl Destination<'_> {
         let (tenant, ehr) = (self.tenant, self.ehr);
         let now = self.store.clock().now();
         let Prepared { kind, read, intake, .. } = page;
-        let mut named = Named { patients: intake.subjects(), locations: intake.locations, others: BTreeSet::new() };
+        let mut named = Named { patients: intake.subjects(), locations: intake.locations, ..Named::default() };
         if !self.follow.is_empty() {
             for row in &intake.rows {
                 named_in(&row.body, self.follow, &mut named.others);
@@ -141,6 +145,7 @@ impl Destination<'_> {
         let changed: Vec<&Patient> =
             intake.patients.iter().filter(|patient| new_ids.contains(patient.id.as_str())).collect();
         if !changed.is_empty() {
+            named.survivors = note_merges(&mut tx, ehr, &changed, &intake.replaced).await?;
             tx.upsert_patients(ehr, &changed, self.region).await?;
         }
         let mut affected: Vec<_> = change.changed.iter().filter_map(|(_, patient)| patient.clone()).collect();
@@ -235,6 +240,38 @@ impl Run<'_> {
         report.quarantined += 1;
         Ok(())
     }
+}
+
+/// Notes what changed Patients say of merges, and answers the survivors.
+async fn note_merges(
+    tx: &mut Tx<'_>,
+    ehr: &EhrId,
+    changed: &[&Patient],
+    replaced: &[(PatientId, PatientId)],
+) -> Result<Vec<PatientId>, StoreError> {
+    let by = || Actor::system("pull");
+    let ids: Vec<&PatientId> = changed.iter().map(|it| &it.id).collect();
+    let in_use: Vec<&PatientId> =
+        changed.iter().filter(|it| it.status == PatientStatus::Active).map(|it| &it.id).collect();
+    tx.forget_merges(ehr, &in_use, &ids).await?;
+    let mut survivors = Vec::new();
+    let merged: Vec<PatientId> =
+        changed.iter().filter(|it| matches!(it.status, PatientStatus::ReplacedBy(_))).map(|it| it.id.clone()).collect();
+    if !merged.is_empty() {
+        let known = tx.view().merges(ehr, &merged).await?;
+        for patient in changed {
+            if let PatientStatus::ReplacedBy(survivor) = &patient.status
+                && known.survivor_of(&patient.id).is_none()
+            {
+                tx.merged(ehr, &patient.id, survivor, by()).await?;
+                survivors.push(survivor.clone());
+            }
+        }
+    }
+    for (replaced, survivor) in replaced.iter().filter(|(_, survivor)| ids.contains(&survivor)) {
+        tx.note_merge(ehr, replaced, survivor, MergeSource::Survivor, by()).await?;
+    }
+    Ok(survivors)
 }
 
 /// The resources of these types that a resource refers to, wherever in it.

@@ -9,12 +9,12 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
-    ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
+    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus, PlannedReminder, Reason,
+    Reminder, ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
-use crate::store::{Hidden, MirrorRow, SealedMirror, Store, StoreError, Tx};
+use crate::store::{Hidden, MirrorRow, SealedMirror, Store, StoreError, Tx, View};
 
 use super::cohorts;
 use super::options::PullOptions;
@@ -125,9 +125,9 @@ async fn plan_chunk(
     let now = tx.now();
     let mut planning: Option<JoinHandle<Result<Vec<Planned>, StoreError>>> = None;
     for part in due.chunks(PART) {
-        let part = Part::read(tx, ground, part).await?;
-        let ground_of_part = ground.clone();
-        let next = tokio::task::spawn_blocking(move || part.plan(&ground_of_part, now));
+        let known = SealedKnown::read(&tx.view(), &ground.ehr, part, &ground.kinds).await?;
+        let (ground_of_part, patients) = (ground.clone(), part.to_vec());
+        let next = tokio::task::spawn_blocking(move || plan_part(known, &ground_of_part, patients, now));
         if let Some(planned) = planning.replace(next) {
             keep(tx, ground, done(planned).await?, counts).await?;
         }
@@ -144,53 +144,34 @@ async fn done(planning: JoinHandle<Result<Vec<Planned>, StoreError>>) -> Result<
     planning.await.map_err(|_| StoreError::Database("planning was cut off; it will be tried again".to_owned()))?
 }
 
-/// Some patients as the store has them, not opened yet.
-struct Part {
-    patients: Vec<PatientId>,
-    mirror: SealedMirror,
-    existing: HashMap<PatientId, Vec<Reminder>>,
-    enrolments: Vec<Enrolment>,
-    hidden: Hidden,
-}
-
 /// What is to become of one patient's reminders.
 struct Planned {
     patient: PatientId,
-    /// Those that stand.
-    existing: Vec<Reminder>,
-    /// The changes and the next instant to plan at; `None` where there is no record to plan on.
-    plan: Option<(Changes, Option<DateTime<Utc>>)>,
+    changes: Changes,
+    replan_at: Option<DateTime<Utc>>,
 }
 
-impl Part {
-    async fn read(tx: &Tx<'_>, ground: &Ground, patients: &[PatientId]) -> Result<Self, StoreError> {
-        let view = tx.view();
-        Ok(Self {
-            mirror: view.sealed_mirror_of_patients(&ground.ehr, patients, &ground.kinds).await?,
-            existing: view.reminders_of_patients(&ground.ehr, patients).await?,
-            enrolments: view.enrolments_of(&ground.ehr, patients).await?,
-            hidden: view.hidden_of(&ground.ehr, patients).await?,
-            patients: patients.to_vec(),
-        })
-    }
-
-    fn plan(mut self, ground: &Ground, now: DateTime<Utc>) -> Result<Vec<Planned>, StoreError> {
-        let mirror = self.mirror.open()?;
-        let planned = self.patients.into_iter().map(|patient| {
-            let rows = mirror.get(&patient).map_or(&[][..], Vec::as_slice);
-            let existing = self.existing.remove(&patient).unwrap_or_default();
-            let enrolments: Vec<Enrolment> =
-                self.enrolments.iter().filter(|it| it.patient == patient).cloned().collect();
-            let plan = facts_of(&patient, rows, now).map(|(facts, body)| {
-                let plan = plan_one(ground, &facts, body, rows, &self.hidden, &existing, &enrolments, now);
-                let mut changes = rules::reconcile(&existing, &plan);
-                changes.cancel.extend(rules::retire(&existing, &ground.live));
+/// Opens what is known of these patients and plans them.
+fn plan_part(
+    known: SealedKnown,
+    ground: &Ground,
+    patients: Vec<PatientId>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Planned>, StoreError> {
+    let known = known.open()?;
+    let planned = patients.into_iter().map(|patient| {
+        let existing = known.existing(&patient);
+        let (changes, replan_at) = match known.plan(ground, &patient, now) {
+            Some(plan) => {
+                let mut changes = rules::reconcile(existing, &plan);
+                changes.cancel.extend(rules::retire(existing, &ground.live));
                 (changes, plan.replan_at)
-            });
-            Planned { patient, existing, plan }
-        });
-        Ok(planned.collect())
-    }
+            }
+            None => (all_ended(&known.merges, &patient, existing), None),
+        };
+        Planned { patient, changes, replan_at }
+    });
+    Ok(planned.collect())
 }
 
 /// Stores what was planned, with its events.
@@ -204,11 +185,7 @@ async fn keep(
     let mut planned = Vec::with_capacity(plans.len());
     let mut events = Vec::new();
     let mut new = Vec::new();
-    for Planned { patient, existing, plan } in plans {
-        let (mut changes, replan_at) = match plan {
-            Some(plan) => plan,
-            None => (all_ended(tx, ehr, &patient, &existing).await?, None),
-        };
+    for Planned { patient, mut changes, replan_at } in plans {
         new.extend(std::mem::take(&mut changes.insert).into_iter().map(|plan| (patient.clone(), plan)));
         apply(tx, ehr, &patient, changes, &mut events, counts).await?;
         planned.push((patient, replan_at));
@@ -219,49 +196,104 @@ async fn keep(
     tx.patients_planned(ehr, &planned).await
 }
 
-pub(super) fn facts_of<'r>(
-    patient: &PatientId,
-    rows: &'r [MirrorRow],
-    now: DateTime<Utc>,
-) -> Option<(Patient, &'r serde_json::Value)> {
-    let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
-    let row = rows.iter().find(|row| row.version.key == key)?;
-    Some((read::patient(&row.body, now).value?, &row.body))
+/// What the store knows of some patients, not opened yet.
+struct SealedKnown {
+    merges: Merges,
+    mirror: SealedMirror,
+    reminders: HashMap<PatientId, Vec<Reminder>>,
+    enrolments: Vec<Enrolment>,
+    hidden: Hidden,
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is gathered by another query")]
-pub(super) fn plan_one(
-    ground: &Ground,
-    patient: &Patient,
-    patient_value: &serde_json::Value,
-    rows: &[MirrorRow],
-    hidden: &Hidden,
-    existing: &[Reminder],
-    enrolments: &[Enrolment],
-    now: DateTime<Utc>,
-) -> Plan {
-    let mut mirror = Mirror::default();
-    for row in rows {
-        mirror.add(&row.version, &row.body);
+impl SealedKnown {
+    /// Reads the reminders first: a patient who is planned meanwhile has a newer instant than what was read.
+    async fn read(
+        view: &View<'_>,
+        ehr: &EhrId,
+        patients: &[PatientId],
+        kinds: &[ResourceType],
+    ) -> Result<Self, StoreError> {
+        let merges = view.merges(ehr, patients).await?;
+        let all = merges.with_predecessors(patients);
+        let mut reminders = view.reminders_of_patients(ehr, &all).await?;
+        // What went out for the replaced record was told to the person.
+        merges.fold(&mut reminders, |it| it.state == ReminderState::Released);
+        Ok(Self {
+            mirror: view.sealed_mirror_of_patients(ehr, &all, kinds).await?,
+            reminders,
+            enrolments: merges.enrolments(view.enrolments_of(ehr, &all).await?),
+            hidden: view.hidden_of(ehr, &all).await?,
+            merges,
+        })
     }
-    for (kind, at) in ground.covered.iter().filter(|(kind, _)| hidden.nothing_of(&patient.id, *kind)) {
-        mirror.cover(*kind, *at);
+
+    fn open(self) -> Result<Known, StoreError> {
+        let Self { merges, mirror, reminders, enrolments, hidden } = self;
+        let mut mirror = mirror.open()?;
+        merges.fold(&mut mirror, |row| row.version.key.resource_type != ResourceType::Patient);
+        Ok(Known { merges, mirror, reminders, enrolments, hidden })
     }
-    let appointments: Vec<Appointment> = rows
-        .iter()
-        .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
-        .filter_map(|row| read::appointment(&row.body).value)
-        .collect();
-    let facts = PatientFacts {
-        patient,
-        patient_value,
-        mirror: &mirror,
-        appointments: &appointments,
-        facilities: &ground.facilities,
-        existing,
-        enrolments,
-    };
-    rules::plan(&facts, &ground.rules, now)
+}
+
+/// What the store knows of some patients, where what stands under a record that was merged away counts as the survivor's.
+pub(super) struct Known {
+    pub(super) merges: Merges,
+    pub(super) mirror: HashMap<PatientId, Vec<MirrorRow>>,
+    reminders: HashMap<PatientId, Vec<Reminder>>,
+    enrolments: Vec<Enrolment>,
+    hidden: Hidden,
+}
+
+impl Known {
+    pub(super) async fn gather(
+        view: &View<'_>,
+        ehr: &EhrId,
+        patients: &[PatientId],
+        kinds: &[ResourceType],
+    ) -> Result<Self, StoreError> {
+        SealedKnown::read(view, ehr, patients, kinds).await?.open()
+    }
+
+    pub(super) fn existing(&self, patient: &PatientId) -> &[Reminder] {
+        self.reminders.get(patient).map_or(&[], Vec::as_slice)
+    }
+
+    /// `None` for a patient whose record is not there.
+    pub(super) fn plan(&self, ground: &Ground, patient: &PatientId, now: DateTime<Utc>) -> Option<Plan> {
+        let rows = self.mirror.get(patient).map_or(&[][..], Vec::as_slice);
+        let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
+        let body = &rows.iter().find(|row| row.version.key == key)?.body;
+        let mut facts = read::patient(body, now).value?;
+        if let Some(survivor) = self.merges.survivor_of(patient) {
+            facts.status = PatientStatus::ReplacedBy(survivor.clone());
+        }
+        let mut mirror = Mirror::default();
+        for row in rows {
+            mirror.add(&row.version, &row.body);
+        }
+        for (kind, at) in &ground.covered {
+            let mut records = std::iter::once(patient).chain(self.merges.predecessors_of(patient));
+            if records.all(|record| self.hidden.nothing_of(record, *kind)) {
+                mirror.cover(*kind, *at);
+            }
+        }
+        let appointments: Vec<Appointment> = rows
+            .iter()
+            .filter(|row| row.version.key.resource_type == ResourceType::Appointment)
+            .filter_map(|row| read::appointment(&row.body).value)
+            .collect();
+        let enrolments: Vec<Enrolment> = self.enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
+        let facts = PatientFacts {
+            patient: &facts,
+            patient_value: body,
+            mirror: &mirror,
+            appointments: &appointments,
+            facilities: &ground.facilities,
+            existing: self.existing(patient),
+            enrolments: &enrolments,
+        };
+        Some(rules::plan(&facts, &ground.rules, now))
+    }
 }
 
 /// What planning one patient now would answer, and the reminders that stand.
@@ -286,28 +318,16 @@ pub async fn preview(
     let view = store.view(tenant);
     let now = store.clock().now();
     let one = std::slice::from_ref(patient);
-    let rows = view.mirror_of_patient(ehr, patient).await?;
-    let existing = view.reminders_of_patients(ehr, one).await?.remove(patient).unwrap_or_default();
-    let enrolments = view.enrolments_of(ehr, one).await?;
-    let hidden = view.hidden_of(ehr, one).await?;
-    let plan = match facts_of(patient, &rows, now) {
-        Some((facts, body)) => plan_one(&ground, &facts, body, &rows, &hidden, &existing, &enrolments, now),
-        None => Plan::default(),
-    };
-    Ok(Preview { plan, existing })
+    let known = Known::gather(&view, ehr, one, ResourceType::ALL).await?;
+    let plan = known.plan(&ground, patient, now).unwrap_or_default();
+    Ok(Preview { plan, existing: known.existing(patient).to_vec() })
 }
 
 /// A patient whose record is not there any more gets nothing.
-async fn all_ended(
-    tx: &Tx<'_>,
-    ehr: &EhrId,
-    patient: &PatientId,
-    existing: &[Reminder],
-) -> Result<Changes, StoreError> {
-    let merged = tx.view().survivor(ehr, patient).await? != *patient;
-    let reason = if merged { Reason::PatientReplaced } else { Reason::PatientGone };
+fn all_ended(merges: &Merges, patient: &PatientId, existing: &[Reminder]) -> Changes {
+    let reason = if merges.survivor_of(patient).is_some() { Reason::PatientReplaced } else { Reason::PatientGone };
     let open = existing.iter().filter(|reminder| reminder.state.is_open());
-    Ok(Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() })
+    Changes { cancel: open.map(|reminder| (reminder.id, reason)).collect(), ..Changes::default() }
 }
 
 async fn insert(

@@ -32,6 +32,12 @@ impl Destination<'_> {
                 missing.push(key);
             }
         }
+        for survivor in &named.survivors {
+            let key = ResourceKey::new(ResourceType::Patient, survivor.as_str());
+            if asked.insert(key.clone()) {
+                missing.push(key);
+            }
+        }
         for key in &named.others {
             if asked.insert(key.clone()) && view.mirror_resource(self.ehr, key).await?.is_none() {
                 missing.push(key.clone());
@@ -52,7 +58,10 @@ impl Run<'_> {
                     self.destination().keep(key.resource_type, vec![found.resource], &mut aside).await?;
                 }
                 Ok(Read::Gone { .. }) => self.set_aside(absent(&key, "the EHR does not have it"), report).await?,
-                Ok(Read::Moved(_)) => self.set_aside(absent(&key, "it was merged into another record"), report).await?,
+                Ok(Read::Moved(survivor)) if key.resource_type == ResourceType::Patient => {
+                    self.merged(&key, &survivor).await?;
+                }
+                Ok(Read::Moved(_)) => self.set_aside(absent(&key, "another resource has its place"), report).await?,
                 Ok(Read::NotModified) => {}
                 Err(error) => self.set_aside(absent(&key, &error.to_string()), report).await?,
             }

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::domain::{Actor, EventKind, EventOutcome, ResourceType};
+use crate::domain::{Actor, EventKind, EventOutcome, ResourceType, RunId};
 use crate::ehr::client::FhirClient;
 use crate::ehr::error::EhrError;
 use crate::ehr::offer::{OPTIONAL, Offer};
 use crate::ehr::plan::{Ask, CapabilityPlan};
-use crate::ehr::scopes::Access;
+use crate::ehr::scopes::{Access, ScopeSet};
 use crate::store::{Store, StoreError};
 
 use super::alarms;
@@ -104,14 +104,7 @@ async fn pull_and_plan(
 
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
     let kinds = wanted(store, client).await?;
-    let readable = |kind: ResourceType| {
-        let by_id = plan.of(kind).is_some_and(|of_type| of_type.ask.value == Ask::ById);
-        by_id && kinds.contains(&kind) && token.granted.allows(kind.as_str(), &[Access::Read])
-    };
-    let follow = FOLLOWED.into_iter().filter(|kind| readable(*kind)).collect();
-    let includes = plan.includes.iter().copied().filter(|(kind, _)| readable(*kind)).collect();
-    let run =
-        Run { id: report.id, begun: store.clock().now(), store, client, options, plan, follow, includes, progress };
+    let run = equip(report.id, store, client, options, progress, (plan, &kinds, &token.granted));
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
     if let Some(members) = run.read_groups().await? {
@@ -148,8 +141,26 @@ async fn pull_and_plan(
     Ok(())
 }
 
+/// Everything that the parts of a run share.
+pub(super) fn equip<'a>(
+    id: RunId,
+    store: &'a Store,
+    client: &'a FhirClient,
+    options: &'a PullOptions,
+    progress: &'a (dyn Fn(&Progress) + Send + Sync),
+    (plan, kinds, granted): (CapabilityPlan, &[ResourceType], &ScopeSet),
+) -> Run<'a> {
+    let readable = |kind: ResourceType| {
+        let by_id = plan.of(kind).is_some_and(|of_type| of_type.ask.value == Ask::ById);
+        by_id && kinds.contains(&kind) && granted.allows(kind.as_str(), &[Access::Read])
+    };
+    let follow = FOLLOWED.into_iter().filter(|kind| readable(*kind)).collect();
+    let includes = plan.includes.iter().copied().filter(|(kind, _)| readable(*kind)).collect();
+    Run { id, begun: store.clock().now(), store, client, options, plan, follow, includes, progress }
+}
+
 /// The types to pull, Locations and Patients first.
-async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>, StoreError> {
+pub(super) async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>, StoreError> {
     let rules = store.view(&client.connection().tenant).live_rules().await?;
     let read: BTreeSet<ResourceType> =
         rules.into_iter().flat_map(|rule| rule.reads.into_iter().chain([rule.resource])).collect();

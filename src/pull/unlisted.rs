@@ -216,8 +216,9 @@ impl Run<'_> {
                 match answer {
                     Ok(Read::Found(it)) => found.push(it.resource),
                     Ok(Read::Gone { .. }) => self.set_aside(named(&key, "the EHR does not have it"), report).await?,
+                    Ok(Read::Moved(survivor)) if kind == ResourceType::Patient => self.merged(&key, &survivor).await?,
                     Ok(Read::Moved(_)) => {
-                        self.set_aside(named(&key, "it was merged into another record"), report).await?;
+                        self.set_aside(named(&key, "another resource has its place"), report).await?;
                     }
                     Ok(Read::NotModified) => {}
                     Err(error) if error.is_transient() => failed = failed.or(Some(error)),

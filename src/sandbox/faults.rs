@@ -31,6 +31,8 @@ pub enum FaultKind {
     NextOnOtherOrigin { origin: String },
     /// The `next` link leads to the page itself.
     NextLoop,
+    /// A read is redirected (301) to another id of the type: the record was merged.
+    MovedTo { id: String },
     /// Every match on the page comes twice.
     DuplicateEntries,
     /// A page with an OperationOutcome and a `next` link, but without a match; the matches come on the page after.

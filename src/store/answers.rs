@@ -246,7 +246,8 @@ impl View<'_> {
         Ok(Some((reply_of(row, &keys)?, message)))
     }
 
-    /// Opt-outs in force for each patient: their own, and those of any of these addresses, whoever recorded them.
+    /// Opt-outs in force for each patient: their own, those of records that were merged into theirs, and those of any of
+    /// these addresses, whoever recorded them.
     pub async fn opt_outs_for(
         &self,
         ehr: &EhrId,
@@ -256,7 +257,10 @@ impl View<'_> {
         for address in patients.iter().flat_map(|(_, addresses)| addresses) {
             digests.insert(self.blind(address.kind(), address.expose()).await?);
         }
-        let ids = patients.iter().map(|(patient, _)| patient.as_str());
+        let asked: Vec<PatientId> = patients.iter().map(|(patient, _)| patient.clone()).collect();
+        let merges = self.merges(ehr, &asked).await?;
+        let all = merges.with_predecessors(&asked);
+        let ids = all.iter().map(PatientId::as_str);
         let rows = opt_out::Entity::find()
             .filter(opt_out::Column::Tenant.eq(self.tenant.as_str()))
             .filter(opt_out::Column::RevokedAt.is_null())
@@ -269,7 +273,13 @@ impl View<'_> {
             )
             .all(&self.conn)
             .await?;
-        let standing = self.opt_outs_of(rows).await?;
+        let mut standing = self.opt_outs_of(rows).await?;
+        for it in &mut standing {
+            // The person opted out, under whatever number the record had.
+            let owner =
+                it.patient.as_ref().filter(|patient| !asked.contains(patient)).map(|it| merges.owner(it).clone());
+            it.patient = owner.or_else(|| it.patient.take());
+        }
         Ok(patients
             .iter()
             .map(|(patient, addresses)| {

@@ -24,9 +24,9 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_budget, ehr_key, ehr_usage, enrolment, event,
-    halt, leader, message, mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation,
-    release_count, reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, tenant,
-    tenant_key, watermark, write_back,
+    halt, hl7_message, leader, message, mirror, opt_out, patient, patient_merge, pull_run, quarantine,
+    quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live, rule_version,
+    send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -55,9 +55,11 @@ macro_rules! for_each_table {
             pull_run,
             mirror,
             patient,
+            patient_merge,
             blind_index,
             quarantine,
             quarantine_patient,
+            hl7_message,
             rule_version,
             rule_live,
             enrolment,

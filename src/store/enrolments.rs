@@ -41,6 +41,18 @@ impl Tx<'_> {
             )
             .exec_without_returning(&self.txn)
             .await?;
+        // Whoever switches it for a survivor knows of the person: what was set for a replaced record is settled by that.
+        let merges = self.view().merges(ehr, std::slice::from_ref(patient)).await?;
+        let settled: Vec<&str> = merges.predecessors_of(patient).map(PatientId::as_str).collect();
+        if !settled.is_empty() {
+            enrolment::Entity::delete_many()
+                .filter(enrolment::Column::Tenant.eq(self.tenant.as_str()))
+                .filter(enrolment::Column::Ehr.eq(ehr.as_str()))
+                .filter(enrolment::Column::Patient.is_in(settled))
+                .filter(enrolment::Column::Rule.eq(rule.as_str()))
+                .exec(&self.txn)
+                .await?;
+        }
         let event = self
             .event(by.clone(), EventKind::EnrolmentChanged)
             .about_patient(ehr, patient)

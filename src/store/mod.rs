@@ -16,8 +16,10 @@ mod ehr_requests;
 mod ehrs;
 mod enrolments;
 mod events;
+mod feed;
 mod keyring;
 mod listings;
+mod merges;
 mod messages;
 mod mirror;
 mod patients;
@@ -57,10 +59,12 @@ pub use ehr_calls::{CallBudget, CallLimits, Lease, LeaseAsk, Pause, PauseReason}
 pub use ehr_requests::{EhrRequest, HourUsage, RequestFilter};
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
+pub use feed::{FeedMessage, FeedState};
 pub use keyring::Class;
 pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
 };
+pub use merges::MergeSource;
 pub use messages::{Delivery, Settlement};
 pub use mirror::{MirrorChange, MirrorRow, SealedMirror};
 pub use patients::normalised_name;

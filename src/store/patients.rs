@@ -91,6 +91,18 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Lets the charts of these patients be pulled anew where charts are pulled for changed patients only.
+    pub(super) async fn touch_patients(&mut self, ehr: &EhrId, patients: &[PatientId]) -> Result<(), StoreError> {
+        patient::Entity::update_many()
+            .col_expr(patient::Column::UpdatedAt, Expr::value(self.now()))
+            .filter(patient::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(patient::Column::Ehr.eq(ehr.as_str()))
+            .filter(patient::Column::Id.is_in(patients.iter().map(PatientId::as_str)))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     /// Asks for every patient of the tenant to be planned again: a rule went live.
     pub async fn replan_everyone(&mut self, at: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = patient::Entity::update_many()
@@ -188,20 +200,6 @@ impl View<'_> {
             .all(&self.conn)
             .await?;
         Ok(rows.into_iter().map(|(ehr, patient)| (EhrId::new(ehr), PatientId::new(patient))).collect())
-    }
-
-    /// The survivor of a merged record, following chains.
-    pub async fn survivor(&self, ehr: &EhrId, patient: &PatientId) -> Result<PatientId, StoreError> {
-        let mut current = patient.clone();
-        // A chain of merges is short; a circle is a mistake of the EHR and must not hang us.
-        for _ in 0..16 {
-            let key = (self.tenant.to_string(), ehr.to_string(), current.to_string());
-            match patient::Entity::find_by_id(key).one(&self.conn).await?.and_then(|row| row.replaced_by) {
-                Some(next) => current = PatientId::new(next),
-                None => return Ok(current),
-            }
-        }
-        Ok(current)
     }
 }
 

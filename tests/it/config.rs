@@ -56,3 +56,17 @@ fn secrets_may_live_in_files_and_never_show_in_debug_output() {
     assert_eq!(settings.seal.root_key.expose_secret(), KEY);
     assert!(!format!("{settings:?}").contains(KEY));
 }
+
+#[test]
+fn messages_from_other_machines_are_taken_by_tls_only() {
+    let with = |lines: &str| problems(&format!("{}[hl7]\nehr = \"north\"\n{lines}\n", smallest()));
+    assert_eq!(with("listen = \"127.0.0.1:2575\""), Vec::<String>::new());
+    let open = with("listen = \"0.0.0.0:2575\"");
+    assert!(open.len() == 1 && open[0].contains("hl7.cert_file"), "{open:?}");
+    let half = with("cert_file = \"a.pem\"");
+    assert!(half.len() == 1 && half[0].contains("go together"), "{half:?}");
+    let absent =
+        with("cert_file = \"a.pem\"\nkey_file = \"b.pem\"\nclient_ca_file = \"c.pem\"\nappointment_ids = \"x\"");
+    assert_eq!(absent.len(), 4, "{absent:?}");
+    assert!(problems(&format!("{}[hl7]\n", smallest())).iter().any(|it| it.contains("hl7.ehr")));
+}

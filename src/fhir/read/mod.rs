@@ -21,7 +21,7 @@ pub use consent::{ConsentWord, ContactConsent, Provision, consent};
 pub use date::{DateError, instant};
 pub use issues::Read;
 pub use location::{Location, location};
-pub use patient::patient;
+pub use patient::{patient, replaced, replaces};
 pub use record::{Record, named, record};
 pub use related_person::{RelatedPerson, related_person};
 pub use resource::{group_members, is_restricted, subject_of, subjects_of, version_of};

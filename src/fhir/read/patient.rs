@@ -70,6 +70,25 @@ fn status(value: &Value, issues: &mut Issues) -> PatientStatus {
     status
 }
 
+/// The records that this one took the place of (`link.type = replaces`).
+pub fn replaces(value: &Value) -> Vec<PatientId> {
+    json::list(value, "link")
+        .iter()
+        .filter(|link| json::text(link, "type") == Some("replaces"))
+        .filter_map(|link| reference::patient(link.get("other")?))
+        .collect()
+}
+
+/// What a Patient looks like that was merged away.
+pub fn replaced(patient: &PatientId, survivor: &PatientId) -> Value {
+    serde_json::json!({
+        "resourceType": "Patient",
+        "id": patient,
+        "active": false,
+        "link": [{"other": {"reference": format!("Patient/{survivor}")}, "type": "replaced-by"}],
+    })
+}
+
 fn deceased(value: &Value, issues: &mut Issues) -> Deceased {
     // Any dateTime means dead, even one without a value (date unknown) or one that is no date.
     if json::present(value, "deceasedDateTime") || json::present(value, "_deceasedDateTime") {

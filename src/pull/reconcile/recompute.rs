@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{EhrId, Enrolment, PatientId, Reason, Reminder, ResourceKey, ResourceType, Rule, StepId, TenantId};
+use crate::domain::{EhrId, PatientId, Reason, Reminder, ResourceKey, ResourceType, Rule, StepId, TenantId};
 use crate::rules::{self, Plan};
 use crate::store::{Store, Whose};
 
 use super::super::options::PullOptions;
-use super::super::planning::{self, Ground};
+use super::super::planning::{self, Ground, Known};
 use super::super::run::PullError;
 use super::{Missing, Recomputed};
 
@@ -38,11 +38,7 @@ pub(super) async fn everyone(
         let patients = view.patients_in_order(ehr, Whose::All, &after, CHUNK).await?;
         let Some(last) = patients.last() else { return Ok(recomputed) };
         last.as_str().clone_into(&mut after);
-        // In this order: a patient who is planned in between has a newer instant than the reminders that were read.
-        let existing = view.reminders_of_patients(ehr, &patients).await?;
-        let mirror = view.mirror_of_patients_in(ehr, &patients, &ground.kinds).await?;
-        let enrolments = view.enrolments_of(ehr, &patients).await?;
-        let hidden = view.hidden_of(ehr, &patients).await?;
+        let known = Known::gather(&view, ehr, &patients, &ground.kinds).await?;
         let states = view.planning_states(ehr, &patients).await?;
         for patient in &patients {
             recomputed.patients += 1;
@@ -53,15 +49,13 @@ pub(super) async fn everyone(
                 recomputed.being_planned += 1;
                 continue;
             };
-            let rows = mirror.get(patient).map_or(&[][..], Vec::as_slice);
-            let existing = existing.get(patient).map_or(&[][..], Vec::as_slice);
+            let rows = known.mirror.get(patient).map_or(&[][..], Vec::as_slice);
+            let existing = known.existing(patient);
             if existing.iter().any(|it| it.updated_at > now) {
                 recomputed.being_planned += 1;
                 continue;
             }
-            let enrolments: Vec<Enrolment> = enrolments.iter().filter(|it| it.patient == *patient).cloned().collect();
-            let Some((facts, body)) = planning::facts_of(patient, rows, planned_at) else { continue };
-            let plan = planning::plan_one(&ground, &facts, body, rows, &hidden, existing, &enrolments, planned_at);
+            let Some(plan) = known.plan(&ground, patient, planned_at) else { continue };
             missing(patient, existing, &plan, unexplained);
             for row in rows {
                 let key = &row.version.key;

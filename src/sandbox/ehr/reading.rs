@@ -32,6 +32,10 @@ pub fn read(ehr: &Ehr, request: &Request, kind: &str, id: &str, grant: &Grant) -
     if let Err(reply) = Ehr::require(grant, kind, 'r') {
         return reply;
     }
+    let is_move = |fault: &FaultKind| matches!(fault, FaultKind::MovedTo { .. });
+    if let Some(FaultKind::MovedTo { id }) = ehr.faults.strike(&request.method, &request.path, is_move) {
+        return Reply::empty(301).with("location", format!("{}/{kind}/{id}", ehr.base));
+    }
     if let Some(reply) = missing(ehr, kind, id) {
         return reply;
     }

@@ -120,3 +120,24 @@ pub mod quarantine_patient {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+pub mod patient_merge {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "patient_merge")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub ehr: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub replaced: String,
+        pub survivor: String,
+        pub source: String,
+        pub noted_at: DateTimeUtc,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -86,6 +86,7 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::TokenRefused => "The EHR refused access",
         EventKind::PullStarted => "Pull began",
         EventKind::PullFinished => "Pull ended",
+        EventKind::PatientMerged => "Record merged into another one",
         EventKind::ResourceQuarantined => "Resource put into quarantine",
         EventKind::ResourceRead => "Read from the EHR",
         EventKind::ReminderPlanned => "Reminder planned",

@@ -276,7 +276,9 @@ async fn rule_rows(
     live: &[crate::domain::Rule],
     home: &str,
 ) -> Result<Vec<RuleRow>, WebError> {
-    let enrolments = call.state.view().enrolments_of(ehr, std::slice::from_ref(patient)).await?;
+    let merges = call.state.view().merges(ehr, std::slice::from_ref(patient)).await?;
+    let all = merges.with_predecessors(std::slice::from_ref(patient));
+    let enrolments = merges.enrolments(call.state.view().enrolments_of(ehr, &all).await?);
     let (now, zone) = (call.state.now(), call.state.zone());
     Ok(live
         .iter()

@@ -59,3 +59,31 @@ async fn an_id_that_the_ehr_does_not_know_is_set_aside_and_costs_nobody_else() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn record_numbers_name_patients_whom_the_ehr_finds() {
+    each_house_with(epic(), async |house| {
+        for (id, number) in [(ADA, "4711"), ("bo", "4712"), ("twin", "4713"), ("other", "4713")] {
+            let mut record = crate::support::house::patient(id, mobile("+13125550123"));
+            record["identifier"] = json!([{"system": "urn:oid:1.2.3", "value": number,
+                "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}}]);
+            house.hospital.put(record).unwrap();
+        }
+        house.book("a1", ADA, house.now() + TimeDelta::days(4));
+        let numbers = pull::read_numbers("MRN\n4711\n9999\n4713\n4712\n", Some("urn:oid:1.2.3")).unwrap();
+        let client = house.gateway.clients.get(&house.ehr).await.unwrap();
+        let options = pull::PullOptions::new(&house.gateway.settings, Mode::Increment, "test");
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |count| told.lock().unwrap().push(count);
+        let report = pull::import_numbers(&house.t.store, &client, &options, &numbers, false, operator(), &tell).await;
+        let report = report.unwrap();
+        assert_eq!((report.found, report.unknown, report.ambiguous), (2, vec![3], vec![4]));
+        assert_eq!(*told.lock().unwrap(), [1, 2, 3, 4], "progress is told");
+        house.sync().await;
+        assert!(!house.reminders(ADA).await.is_empty());
+        let asked = house.hospital.requests();
+        assert!(asked.iter().all(|it| !it.path.contains("4711")), "no number of a patient stands in an address");
+        house.close().await;
+    })
+    .await;
+}

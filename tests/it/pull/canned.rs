@@ -89,8 +89,8 @@ async fn a_merged_record_leads_to_its_survivor() {
     t.clock.advance(TimeDelta::hours(1));
     assert_eq!(of(&pull_from(&t, &ehr).await, PATIENT).gone, 1);
     let view = t.store.view(&t.tenant);
-    let survivor = view.survivor(&ehr.id, &PatientId::new("old")).await.unwrap();
-    assert_eq!(survivor, PatientId::new("new"));
+    let merges = view.merges(&ehr.id, &[PatientId::new("old")]).await.unwrap();
+    assert_eq!(merges.survivor_of(&PatientId::new("old")), Some(&PatientId::new("new")));
     assert!(view.mirror_resource(&ehr.id, &ResourceKey::new(PATIENT, "new")).await.unwrap().is_some());
     assert!(view.mirror_resource(&ehr.id, &ResourceKey::new(PATIENT, "old")).await.unwrap().is_none());
 }
@@ -135,4 +135,52 @@ async fn an_entry_without_a_resource_is_seen_in_quarantine() {
     assert_eq!((report.complete, report.changed, report.quarantined), (true, 1, 1), "{report:?}");
     let aside = t.store.view(&t.tenant).quarantined(&ehr.id, 10).await.unwrap();
     assert_eq!((aside[0].resource_id.as_str(), aside[0].path.as_str()), ("(none)", "Bundle.entry[1].resource"));
+}
+
+#[tokio::test]
+async fn a_server_of_another_release_is_read_and_written_in_its_own_words() {
+    let server = server(|asked| {
+        let kinds = ["Patient", "Location", "Appointment", "Condition", "Communication"];
+        let resources: Vec<Value> = kinds
+            .iter()
+            .map(|kind| json!({"type": kind, "interaction": [{"code": "read"}, {"code": "search-type"}, {"code": "create"}]}))
+            .collect();
+        // R5 names the patient as the subject, services and reasons as references with a concept.
+        let visit = json!({"resourceType": "Appointment", "id": "a1", "status": "booked",
+            "start": "2026-03-05T15:00:00Z", "end": "2026-03-05T15:30:00Z", "subject": {"reference": "Patient/ada"},
+            "serviceType": [{"concept": {"text": "Cardiology"}}],
+            "participant": [{"actor": {"reference": "Location/l"}, "required": true, "status": "accepted"}]});
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", "/fhir/metadata") => Some(Answer::json(
+                200,
+                &json!({"resourceType": "CapabilityStatement", "fhirVersion": "5.0.0",
+                    "rest": [{"mode": "server", "resource": resources}]}),
+            )),
+            ("GET", "/fhir/Patient") => Some(Answer::json(200, &searchset(&[found(person("ada"))]))),
+            ("GET", "/fhir/Appointment") => Some(Answer::json(200, &searchset(&[found(visit)]))),
+            ("POST", "/fhir/Communication") => {
+                Some(Answer::json(201, &json!({})).with("location", "/fhir/Communication/1/_history/1"))
+            }
+            _ => None,
+        }
+    })
+    .await;
+    let (t, ehr) = connected(&server).await;
+    let report = pull_from(&t, &ehr).await;
+    assert_eq!(of(&report, ResourceType::Appointment).quarantined, 0, "{report:#?}");
+    let key = ResourceKey::new(ResourceType::Appointment, "a1");
+    let row = t.store.view(&t.tenant).mirror_resource(&ehr.id, &key).await.unwrap().unwrap();
+    assert_eq!(row.patient, Some(PatientId::new("ada")));
+    assert_eq!(row.body["serviceType"][0]["text"], "Cardiology");
+
+    let client = connect::open(&t.store, &t.tenant, &ehr.id, Naps::new(t.clock.clone())).await.unwrap();
+    client.plan().await.unwrap();
+    let ours = json!({"resourceType": "Communication", "status": "completed",
+        "reasonReference": [{"reference": "Condition/c"}], "payload": [{"contentString": "Appointment reminder"}]});
+    client.create(&ours, None).await.unwrap();
+    let written =
+        server.asked().into_iter().find(|it| it.method == "POST" && it.path == "/fhir/Communication").unwrap();
+    let written: Value = serde_json::from_str(&written.body).unwrap();
+    assert_eq!(written["payload"], json!([{"contentCodeableConcept": {"text": "Appointment reminder"}}]));
+    assert_eq!(written["reason"], json!([{"reference": {"reference": "Condition/c"}}]));
 }

@@ -3,7 +3,9 @@
 mod bench;
 mod canned;
 mod consents;
+mod hl7;
 mod increments;
+mod merges;
 mod planning;
 mod trouble;
 mod types;
