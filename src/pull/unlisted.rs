@@ -20,7 +20,7 @@ use super::roster::ROSTER_TYPES;
 pub(super) type Window = (DateTime<Utc>, DateTime<Utc>);
 
 /// How old a full look may grow: half of how fresh a rule wants absence to be proven, unless it says otherwise.
-const SNAPSHOT_EVERY: TimeDelta = TimeDelta::hours(12);
+pub(super) const SNAPSHOT_EVERY: TimeDelta = TimeDelta::hours(12);
 /// What every run looks at: what is being missed or followed up, and what is close enough to be reminded of.
 const NEAR_BACK: TimeDelta = TimeDelta::days(2);
 const NEAR_AHEAD: TimeDelta = TimeDelta::days(45);
@@ -158,7 +158,7 @@ impl Run<'_> {
     }
 
     /// One of many searches: a record that is protected or too large does not cost the others theirs.
-    async fn part(
+    pub(super) async fn part(
         &self,
         kind: ResourceType,
         search: &Search,

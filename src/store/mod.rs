@@ -15,6 +15,7 @@ mod ehr_requests;
 mod ehrs;
 mod enrolments;
 mod events;
+mod exports;
 mod keyring;
 mod listings;
 mod messages;
@@ -56,6 +57,7 @@ pub use ehr_calls::{CallBudget, CallLimits, Lease, LeaseAsk, Pause, PauseReason}
 pub use ehr_requests::{EhrRequest, HourUsage, RequestFilter};
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
+pub use exports::{ExportFileRow, ExportRow, ExportState};
 pub use keyring::Class;
 pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,

@@ -74,6 +74,8 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::TokenRefused => "The EHR refused access",
         EventKind::PullStarted => "Pull began",
         EventKind::PullFinished => "Pull ended",
+        EventKind::ExportAsked => "Bulk export asked for",
+        EventKind::ExportEnded => "Bulk export ended",
         EventKind::ResourceQuarantined => "Resource put into quarantine",
         EventKind::ResourceRead => "Read from the EHR",
         EventKind::ReminderPlanned => "Reminder planned",

@@ -3,6 +3,7 @@
 mod bench;
 mod canned;
 mod consents;
+mod exports;
 mod increments;
 mod planning;
 mod trouble;
