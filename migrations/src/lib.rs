@@ -23,6 +23,7 @@ mod m0020_ehr_calls;
 mod m0025_quarantine_patient;
 mod m0026_patient_merge;
 mod m0027_hl7;
+mod m0030_exports;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_quarantine_patient::STEP),
             Box::new(m0026_patient_merge::STEP),
             Box::new(m0027_hl7::STEP),
+            Box::new(m0030_exports::STEP),
         ]
     }
 }

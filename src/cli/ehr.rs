@@ -56,6 +56,8 @@ pub(super) enum Command {
         #[arg(long)]
         patient: Option<String>,
     },
+    /// Change how a connection works; a gateway that runs takes it up when it starts again.
+    Set(super::ehr_set::Args),
     /// Whom and what to look at, where this EHR cannot list it.
     #[command(subcommand)]
     Roster(super::ehr_roster::Command),
@@ -149,6 +151,7 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
             load(&opened, &id).await?;
             prove(&opened, &EhrId::new(id), &PatientId::new(patient)).await
         }
+        Command::Set(args) => super::ehr_set::run(&opened, args).await,
         Command::Roster(command) => super::ehr_roster::run(&opened, command).await,
         Command::Test { id, json: as_json, .. } => {
             load(&opened, &id).await?;

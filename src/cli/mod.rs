@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod ehr;
 mod ehr_roster;
+mod ehr_set;
 mod enrol;
 mod history;
 mod open;

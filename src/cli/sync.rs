@@ -9,6 +9,9 @@ use crate::domain::EhrId;
 use crate::ehr::connect;
 use crate::pull::{self, Mode, Progress, PullOptions, RunState};
 
+/// For a bulk export that somebody watches; whoever stops it loses nothing.
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_hours(24);
+
 /// Examples: beckon sync          beckon sync --ehr north --full --json
 #[derive(Debug, Parser)]
 pub(super) struct Args {
@@ -18,6 +21,9 @@ pub(super) struct Args {
     /// Everything, not only what changed.
     #[arg(long)]
     full: bool,
+    /// Do not wait for a bulk export that the EHR prepares; the next pull goes on with it.
+    #[arg(long)]
+    no_wait: bool,
     #[arg(long)]
     json: bool,
 }
@@ -34,7 +40,10 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
         ));
     }
     let mode = if args.full { Mode::Full } else { Mode::Increment };
-    let options = PullOptions::new(&gateway.settings, mode, &actor().as_text());
+    let mut options = PullOptions::new(&gateway.settings, mode, &actor().as_text());
+    if !args.no_wait {
+        options.patience = LONGEST_WAIT;
+    }
     let mut reports = Vec::new();
     let mut failed = Vec::new();
     for ehr in chosen {
@@ -89,6 +98,9 @@ fn show(bar: &ProgressBar, progress: &Progress) {
             bar.set_position(*read as u64);
         }
         Progress::Ended { .. } => {}
+        Progress::Exporting { words, wait } => {
+            bar.set_message(format!("bulk export: {words}; asked again in {} s", wait.as_secs()));
+        }
         Progress::Planned { patients } => {
             bar.set_message("planning");
             bar.set_position(*patients as u64);

@@ -175,6 +175,8 @@ event_kinds! {
     TokenRefused => "ehr.token.refused",
     PullStarted => "pull.started",
     PullFinished => "pull.finished",
+    ExportAsked => "export.asked",
+    ExportEnded => "export.ended",
     ResourceQuarantined => "pull.quarantined",
     PatientMerged => "pull.merged",
     ResourceRead => "ehr.read",

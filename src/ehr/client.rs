@@ -24,7 +24,7 @@ use super::budget::{Budget, Proof, Shared, Usage};
 use super::connection::EhrConnection;
 use super::discovery::{Discovery, not_json};
 use super::error::{EhrError, NotFhir, Refusal};
-use super::http::{Manner, Outgoing, Reply, Transport};
+use super::http::{Manner, Opened, Outgoing, Reply, Transport};
 use super::keys::KeyRing;
 use super::plan::CapabilityPlan;
 use super::retry::{self, Sleeper};
@@ -61,6 +61,8 @@ pub(super) enum Repeat {
     IfItFailed,
     /// Writing: only where the server cannot have acted.
     IfNotProcessed,
+    /// The caller itself knows when to ask again.
+    Never,
 }
 
 impl Repeat {
@@ -70,6 +72,7 @@ impl Repeat {
             // A gateway's 502 or 504 says nothing about the server behind it.
             Self::IfItFailed => matches!(status, 408 | 425 | 429 | 500 | 503),
             Self::IfNotProcessed => matches!(status, 408 | 425 | 429),
+            Self::Never => false,
         }
     }
 
@@ -77,6 +80,7 @@ impl Repeat {
         match self {
             Self::Freely => error.may_repeat(),
             Self::IfItFailed | Self::IfNotProcessed => matches!(error, EhrError::Unreachable { .. }),
+            Self::Never => false,
         }
     }
 }
@@ -289,16 +293,58 @@ impl FhirClient {
         }
     }
 
+    /// Opens an answer that is read piece by piece, within the budget until it is closed. A refused token is renewed
+    /// once; whatever else goes wrong is the caller's business. `with_token` is only for addresses that were checked.
+    pub(super) async fn open(
+        &self,
+        request: Outgoing,
+        with_token: bool,
+        patience: std::time::Duration,
+    ) -> Result<Opened, EhrError> {
+        let inner = &self.0;
+        let mut renewed = false;
+        loop {
+            let token = if with_token { Some(inner.tokens.get().await?) } else { None };
+            let mut request = request.clone();
+            if let Some(token) = &token {
+                request.headers.insert(AUTHORIZATION, bearer(token)?);
+            }
+            let place = request.place();
+            let proof = if with_token { Proof::Token } else { Proof::None };
+            let manner = Manner { proof, is_retry: renewed, background: true, is_file: true };
+            let opened = tokio::time::timeout(patience, Box::pin(inner.transport.open(request, manner))).await;
+            let mut opened = opened.map_err(|_| EhrError::TimedOut { place, after: patience })??;
+            match token.filter(|_| opened.status == 401 && !renewed) {
+                Some(token) => {
+                    opened.close(None).await;
+                    renewed = true;
+                    inner.tokens.invalidate(&token).await;
+                }
+                None => return Ok(opened),
+            }
+        }
+    }
+
+    /// Waits, as the test or the machine's clock has it.
+    pub async fn wait(&self, time: std::time::Duration) {
+        self.0.transport.sleeper.sleep(time).await;
+    }
+
     async fn send_once(&self, request: &Outgoing, token: &AccessToken, is_retry: bool) -> Result<Reply, EhrError> {
         let inner = &self.0;
         let mut request = request.clone();
-        let bearer = format!("Bearer {}", token.value.expose_secret());
-        let mut bearer = HeaderValue::from_str(&bearer)
-            .map_err(|_| EhrError::Client("the token cannot stand in a header".to_owned()))?;
-        bearer.set_sensitive(true);
-        request.headers.insert(AUTHORIZATION, bearer);
-        inner.transport.send(request, Manner { proof: Proof::Token, is_retry, background: self.1 }).await
+        request.headers.insert(AUTHORIZATION, bearer(token)?);
+        let manner = Manner { proof: Proof::Token, is_retry, background: self.1, ..Manner::default() };
+        inner.transport.send(request, manner).await
     }
+}
+
+fn bearer(token: &AccessToken) -> Result<HeaderValue, EhrError> {
+    let bearer = format!("Bearer {}", token.value.expose_secret());
+    let mut bearer = HeaderValue::from_str(&bearer)
+        .map_err(|_| EhrError::Client("the token cannot stand in a header".to_owned()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 /// Whether a refusal says that the same request may succeed soon.

@@ -13,7 +13,7 @@ use crate::domain::{EhrId, ResourceType, TenantId};
 use super::budget::BudgetSettings;
 use super::http::HttpSettings;
 use super::keys::SigningAlg;
-use super::plan::{Ask, Changes, WriteBack};
+use super::plan::{Ask, Changes, Export, WriteBack};
 use super::retry::RetryPolicy;
 use super::scopes::{ScopeSet, ScopeStyle};
 
@@ -187,6 +187,11 @@ impl EhrConnection {
 pub struct EhrSettings {
     /// Further hosts that may receive our signed assertion, besides the host of the base URL.
     pub token_hosts: Vec<String>,
+    /// Further hosts from which exported files may be fetched, such as the EHR's object storage; `*.` before a name means
+    /// everything below it. Our token goes there only where the EHR links to such a host itself and says that it is needed.
+    pub file_hosts: Vec<String>,
+    /// Longest line of an exported file.
+    pub max_line_megabytes: usize,
     /// Fixed algorithm, where discovery does not tell.
     pub signing_alg: Option<SigningAlg>,
     /// Our published JWKS URL, for servers that want it in the assertion's header.
@@ -222,6 +227,8 @@ impl Default for EhrSettings {
     fn default() -> Self {
         Self {
             token_hosts: Vec::new(),
+            file_hosts: Vec::new(),
+            max_line_megabytes: 16,
             signing_alg: None,
             jku: None,
             exp_offset_seconds: 0,
@@ -266,6 +273,10 @@ pub struct PlanOverrides {
     /// A Communication was created at this EHR to prove that it takes them.
     pub communication_proven: bool,
     pub batch: Option<bool>,
+    /// Whose resources are exported in bulk.
+    pub export: Option<Export>,
+    /// Which types are, instead of those that the plan would choose.
+    pub export_types: Option<Vec<ResourceType>>,
 }
 
 #[cfg(test)]

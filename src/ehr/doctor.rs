@@ -89,6 +89,7 @@ pub async fn test(client: &FhirClient) -> Report {
     for kind in OPTIONAL {
         optional(client, &plan, &token, kind, &mut report).await;
     }
+    export(&plan, &mut report);
     write_back(&plan, &token, &mut report);
     report
 }
@@ -199,6 +200,15 @@ async fn optional(
         "a denial that stands only in the EHR is not known: record it with beckon optout add"
     };
     line.advice.push(advice.to_owned());
+}
+
+/// Whether clinical data comes in bulk, and which.
+fn export(plan: &CapabilityPlan, report: &mut Report) {
+    let choice = plan.export;
+    let (words, why, source) = (choice.value.words(), choice.why, choice.source.words());
+    let kinds: Vec<&str> = plan.exported.iter().map(|kind| kind.as_str()).collect();
+    let of = if kinds.is_empty() { "; nothing needs it".to_owned() } else { format!(": {}", kinds.join(", ")) };
+    report.add("bulk export", Health::Good, format!("{words} ({why}, {source}){of}"));
 }
 
 fn write_back(plan: &CapabilityPlan, token: &AccessToken, report: &mut Report) {

@@ -116,6 +116,11 @@ pub enum EhrError {
         "{place}: {what} leads to {found}, but this connection only speaks with {expected}; no token was sent there"
     )]
     OtherOrigin { place: Place, what: &'static str, expected: String, found: String },
+    #[error(
+        "{place}: an exported file lies at {host}, which is not the EHR's own host; if it is the EHR's storage, allow it: \
+         beckon ehr set ID --file-host {host}"
+    )]
+    OtherHost { place: Place, host: String },
     #[error("{place}: {what} is not a usable link")]
     BadLink { place: Place, what: &'static str },
     #[error("{place}: the server's next link leads back to a page already read; the search is given up")]

@@ -64,7 +64,12 @@ pub struct Manner {
     pub is_retry: bool,
     /// It can wait for others.
     pub background: bool,
+    /// The body may be longer than memory and takes its time; whoever reads it watches that it goes on.
+    pub is_file: bool,
 }
+
+/// The longest that one file may take to come.
+const LONGEST_FILE: Duration = Duration::from_hours(12);
 
 /// A request that can be sent more than once.
 #[derive(Debug, Clone)]
@@ -221,6 +226,7 @@ impl Transport {
         let sent = SentAt { wall: self.clock.now(), monotonic: Instant::now() };
         let outgoing = self.http.request(request.method, request.url).headers(request.headers);
         let outgoing = if request.body.is_empty() { outgoing } else { outgoing.body(request.body) };
+        let outgoing = if manner.is_file { outgoing.timeout(LONGEST_FILE) } else { outgoing };
         let answered = self.budget.keeping(outgoing.send()).await.map_err(|error| self.failure(&place, &error));
         let mut response = match answered {
             Ok(response) => response,

@@ -1,7 +1,7 @@
 //! How one server is to be asked and written to. The operator knows best, then what is known of the vendor, then what
 //! the server says of itself: CapabilityStatements list parameters that fail and omit ones that work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
 
 use super::connection::{EhrConnection, Vendor};
+use super::export::exported;
 use super::offer::OPTIONAL;
 use super::profile;
 
@@ -47,6 +48,30 @@ pub enum Changes {
     LastUpdated,
     /// Everything in reach is read each time and compared by hash.
     Snapshot,
+}
+
+/// Whose resources are exported in bulk (Bulk Data Access `$export`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Export {
+    Off,
+    /// Everything that the server has.
+    System,
+    /// Everything about all of its patients.
+    Patient,
+    /// Everything about the members of the Groups that the roster names.
+    Group,
+}
+
+impl Export {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Off => "not used",
+            Self::System => "of the whole server",
+            Self::Patient => "of all patients",
+            Self::Group => "of the members of the roster's Groups",
+        }
+    }
 }
 
 /// As what the EHR is told, and how a Communication gets in at most once.
@@ -160,6 +185,9 @@ pub struct CapabilityPlan {
     pub can_update: bool,
     /// Several reads may go in one request.
     pub batch: Choice<bool>,
+    pub export: Choice<Export>,
+    /// Types that come by export; where an export cannot be had they are asked for as their own plan says.
+    pub exported: BTreeSet<ResourceType>,
 }
 
 impl CapabilityPlan {
@@ -180,6 +208,7 @@ impl CapabilityPlan {
                 (*kind, TypePlan { ask, changes, split })
             })
             .collect();
+        let export = choose(overrides.export, profile::export(ehr.vendor, capability), || export(capability));
         let proven = overrides.communication_proven;
         let write_back = choose(overrides.write_back, profile::write_back(ehr.vendor, proven, capability), || {
             write_back(capability)
@@ -187,6 +216,8 @@ impl CapabilityPlan {
         Self {
             fhir_version: capability.fhir_version.clone(),
             includes: includes(&types, capability),
+            exported: exported(export, overrides.export_types.as_deref(), &types),
+            export,
             types,
             guard: guard(write_back.value, ehr.vendor, capability),
             xhtml_only: ehr.vendor == Vendor::Oracle,
@@ -261,6 +292,24 @@ fn includes(types: &BTreeMap<ResourceType, TypePlan>, capability: &Capability) -
         !known && listed && ask(*target) == Ask::ById
     });
     wanted.collect()
+}
+
+fn export(capability: &Capability) -> (Export, &'static str) {
+    let of_type = |kind: ResourceType, names: &[&str]| {
+        capability.of(kind).is_some_and(|it| names.iter().any(|name| it.operations.contains(*name)))
+    };
+    if of_type(ResourceType::Patient, &["export", "patient-export"]) || capability.operations.contains("patient-export")
+    {
+        (Export::Patient, "it offers $export of its patients")
+    } else if of_type(ResourceType::Group, &["export", "group-export"])
+        || capability.operations.contains("group-export")
+    {
+        (Export::Group, "it offers $export of a Group")
+    } else if capability.operations.contains("export") {
+        (Export::System, "it offers $export of everything")
+    } else {
+        (Export::Off, "it does not offer $export")
+    }
 }
 
 fn write_back(capability: &Capability) -> (WriteBack, &'static str) {

@@ -5,7 +5,7 @@ use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
 
 use super::connection::Vendor;
-use super::plan::{Ask, Changes, WriteBack};
+use super::plan::{Ask, Changes, Export, WriteBack};
 
 /// By what a type is asked for.
 pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static str)> {
@@ -105,5 +105,21 @@ pub(super) fn write_back(
         )),
         Vendor::Athena => Some((WriteBack::Unsupported, "athenahealth does not have Communication")),
         Vendor::Generic | Vendor::Hapi => None,
+    }
+}
+
+/// Whose resources are exported in bulk.
+pub(super) fn export(vendor: Vendor, capability: &Capability) -> Option<(Export, &'static str)> {
+    let group = capability.of(ResourceType::Group);
+    let offered = group.is_some_and(|it| ["export", "group-export"].iter().any(|name| it.operations.contains(*name)));
+    match vendor {
+        Vendor::Epic if offered => Some((Export::Group, "Epic exports the members of a Group")),
+        Vendor::Oracle if offered => {
+            Some((Export::Group, "Oracle exports the members of a Group, one export at a time"))
+        }
+        Vendor::Epic | Vendor::Oracle => {
+            Some((Export::Off, "it does not list $export of a Group, the only one of this vendor"))
+        }
+        Vendor::Generic | Vendor::Hapi | Vendor::Athena => None,
     }
 }

@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod capability;
 pub mod codes;
+pub mod export_manifest;
 pub mod hash;
 mod json;
 pub mod operation_outcome;

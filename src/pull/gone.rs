@@ -31,24 +31,37 @@ impl Run<'_> {
             let keys = view.mirror_not_seen_in(&connection.id, kind, self.id, starting, &after, CHUNK).await?;
             let Some(last) = keys.last() else { return Ok(failed) };
             after.clone_from(&last.id);
-            let (mut gone, mut found) = (Vec::new(), Vec::new());
-            for (key, answer) in self.read_all(&keys).await {
-                match answer {
-                    Ok(Read::Found(it)) => found.push(it.resource),
-                    Ok(Read::Gone { .. }) => gone.push(key),
-                    Ok(Read::Moved(survivor)) => {
-                        self.merged(&key, &survivor).await?;
-                        gone.push(key);
-                    }
-                    Ok(Read::NotModified) => {}
-                    Err(error) => failed = failed.or(Some(error)),
-                }
-            }
-            if !found.is_empty() {
-                self.destination().keep(kind, found, report).await?;
-            }
-            self.forget(kind, &gone, report).await?;
+            let open = self.look_up(kind, &keys, report).await?;
+            failed = failed.or(open);
         }
+    }
+
+    /// Reads resources by id: what is there is kept, what is not is gone. Answers the first read that failed.
+    pub(super) async fn look_up(
+        &self,
+        kind: ResourceType,
+        keys: &[ResourceKey],
+        report: &mut TypeReport,
+    ) -> Result<Option<EhrError>, StoreError> {
+        let mut failed = None;
+        let (mut gone, mut found) = (Vec::new(), Vec::new());
+        for (key, answer) in self.read_all(keys).await {
+            match answer {
+                Ok(Read::Found(it)) => found.push(it.resource),
+                Ok(Read::Gone { .. }) => gone.push(key),
+                Ok(Read::Moved(survivor)) => {
+                    self.merged(&key, &survivor).await?;
+                    gone.push(key);
+                }
+                Ok(Read::NotModified) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if !found.is_empty() {
+            self.destination().keep(kind, found, report).await?;
+        }
+        self.forget(kind, &gone, report).await?;
+        Ok(failed)
     }
 
     /// Marks resources as gone and lets their patients be planned anew.

@@ -5,6 +5,7 @@
 
 mod alarms;
 mod cohorts;
+mod export;
 mod gone;
 pub mod hl7;
 mod intake;

@@ -18,7 +18,7 @@ use super::options::PullOptions;
 use super::page::Run;
 use super::report::{Progress, TypeReport};
 use super::roster::{RosterError, import};
-use super::run::{PullError, equip};
+use super::run::PullError;
 
 /// A number of a record, with who gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ pub async fn import_numbers(
     let token = client.tokens().get().await.map_err(EhrError::from)?;
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
     let quiet = |_: &Progress| {};
-    let run = equip(RunId(store.new_id()), store, client, options, &quiet, (plan, &[], &token.granted));
+    let run = Run::of(RunId(store.new_id()), (store, client, options), plan, (&token.granted, &[]), &quiet);
     let mut report = NumbersReport::default();
     let mut named = BTreeSet::new();
     for (at, (line, number)) in numbers.iter().enumerate() {

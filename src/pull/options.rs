@@ -1,6 +1,7 @@
 //! How a run is to be made.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -29,6 +30,8 @@ pub struct PullOptions {
     pub page_size: u32,
     /// Region in which telephone numbers without a country code are read.
     pub region: String,
+    /// How long a run waits for a bulk export that the EHR prepares; the next run goes on where this one stops waiting.
+    pub patience: Duration,
     /// Who started it: `scheduler`, `cli:root`, `subscription`.
     pub triggered_by: String,
     /// Name and zone of a facility that has none of its own, and zones of Locations by id.
@@ -44,6 +47,7 @@ impl PullOptions {
             overlap: TimeDelta::minutes(settings.pull.overlap_minutes.into()),
             full_every: TimeDelta::hours(24),
             page_size: settings.pull.page_size,
+            patience: Duration::ZERO,
             region: settings.organisation.region.clone(),
             triggered_by: triggered_by.to_owned(),
             organisation: settings.organisation.name.clone(),

@@ -9,8 +9,8 @@ use super::planning::PlanCounts;
 /// What became of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TypeReport {
-    /// How it was read: `increment`, `everything`, `patient by patient`, `by location and day`, `by id`, `members`, or
-    /// `not asked for`.
+    /// How it was read: `increment`, `everything`, `patient by patient`, `by location and day`, `by id`, `members`,
+    /// `bulk export`, or `not asked for`.
     pub how: &'static str,
     pub pages: u32,
     pub read: usize,
@@ -80,6 +80,11 @@ pub enum Progress {
     Ended {
         kind: ResourceType,
         report: TypeReport,
+    },
+    /// The EHR prepares a bulk export, and the run waits so long before it asks again.
+    Exporting {
+        words: String,
+        wait: std::time::Duration,
     },
     /// So many patients have a new plan.
     Planned {

@@ -14,6 +14,7 @@ use crate::ehr::scopes::{Access, ScopeSet};
 use crate::store::{Store, StoreError};
 
 use super::alarms;
+use super::export::Came;
 use super::options::PullOptions;
 use super::page::Run;
 use super::planning::{PlanCounts, plan_due};
@@ -104,18 +105,33 @@ async fn pull_and_plan(
 
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
     let kinds = wanted(store, client).await?;
-    let run = equip(report.id, store, client, options, progress, (plan, &kinds, &token.granted));
+    let run = Run::of(report.id, (store, client, options), plan, (&token.granted, &kinds), progress);
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
+    let mut exports = None;
     if let Some(members) = run.read_groups().await? {
         report.types.push((ResourceType::Group, members));
     }
+    let by_export = exported(&run.plan, &token.granted, &kinds);
     for kind in kinds {
         let searched = run.plan.of(kind).is_some_and(|of_type| !matches!(of_type.ask.value, Ask::ById));
+        let mut came = None;
+        if by_export.contains(&kind) {
+            if exports.is_none() {
+                exports = Some(Box::pin(run.export(&by_export, &mut asked)).await?);
+            }
+            came = exports.as_mut().and_then(|all| all.remove(&kind));
+        }
         let needed: &[Access] = if searched { &[Access::Read, Access::Search] } else { &[Access::Read] };
         // A server may answer with less instead of refusing: what was not granted must not look like nothing there.
         let offer = Offer::of(kind, &run.plan, connection, &token.granted);
-        let of_type = if let Some(note) = left_out(offer).filter(|_| OPTIONAL.contains(&kind)) {
+        let otherwise = match &came {
+            Some(Came::Otherwise(words)) => Some(format!("no bulk export: {words}")),
+            _ => None,
+        };
+        let mut of_type = if let Some(Came::ByExport(report)) = came {
+            report
+        } else if let Some(note) = left_out(offer).filter(|_| OPTIONAL.contains(&kind)) {
             TypeReport { how: "not asked for", note: Some(note), ..TypeReport::default() }
         } else if token.granted.allows(kind.as_str(), needed) {
             Box::pin(run.pull_type(kind, marks.get(&kind), &mut asked)).await?
@@ -128,6 +144,7 @@ async fn pull_and_plan(
             });
             TypeReport { error, ..TypeReport::default() }
         };
+        of_type.note = of_type.note.or(otherwise);
         progress(&Progress::Ended { kind, report: of_type.clone() });
         report.types.push((kind, of_type));
         let mut tx = store.write(tenant).await?;
@@ -141,22 +158,29 @@ async fn pull_and_plan(
     Ok(())
 }
 
-/// Everything that the parts of a run share.
-pub(super) fn equip<'a>(
-    id: RunId,
-    store: &'a Store,
-    client: &'a FhirClient,
-    options: &'a PullOptions,
-    progress: &'a (dyn Fn(&Progress) + Send + Sync),
-    (plan, kinds, granted): (CapabilityPlan, &[ResourceType], &ScopeSet),
-) -> Run<'a> {
-    let readable = |kind: ResourceType| {
-        let by_id = plan.of(kind).is_some_and(|of_type| of_type.ask.value == Ask::ById);
-        by_id && kinds.contains(&kind) && granted.allows(kind.as_str(), &[Access::Read])
-    };
-    let follow = FOLLOWED.into_iter().filter(|kind| readable(*kind)).collect();
-    let includes = plan.includes.iter().copied().filter(|(kind, _)| readable(*kind)).collect();
-    Run { id, begun: store.clock().now(), store, client, options, plan, follow, includes, progress }
+impl<'a> Run<'a> {
+    /// A run that knows which of these types it must look up where other resources name them.
+    pub(super) fn of(
+        id: RunId,
+        (store, client, options): (&'a Store, &'a FhirClient, &'a PullOptions),
+        plan: CapabilityPlan,
+        (granted, kinds): (&ScopeSet, &[ResourceType]),
+        progress: &'a (dyn Fn(&Progress) + Send + Sync),
+    ) -> Self {
+        let readable = |kind: ResourceType| {
+            let by_id = plan.of(kind).is_some_and(|of_type| of_type.ask.value == Ask::ById);
+            by_id && kinds.contains(&kind) && granted.allows(kind.as_str(), &[Access::Read])
+        };
+        let follow = FOLLOWED.into_iter().filter(|kind| readable(*kind)).collect();
+        let includes = plan.includes.iter().copied().filter(|(kind, _)| readable(*kind)).collect();
+        Self { id, begun: store.clock().now(), store, client, options, plan, follow, includes, progress }
+    }
+}
+
+/// The types that come by bulk export, as far as they may be read.
+fn exported(plan: &CapabilityPlan, granted: &ScopeSet, kinds: &[ResourceType]) -> Vec<ResourceType> {
+    let may = |kind: &&ResourceType| plan.exported.contains(kind) && granted.allows(kind.as_str(), &[Access::Read]);
+    kinds.iter().filter(may).copied().collect()
 }
 
 /// The types to pull, Locations and Patients first.

@@ -20,7 +20,7 @@ use super::roster::ROSTER_TYPES;
 pub(super) type Window = (DateTime<Utc>, DateTime<Utc>);
 
 /// How old a full look may grow: half of how fresh a rule wants absence to be proven, unless it says otherwise.
-const SNAPSHOT_EVERY: TimeDelta = TimeDelta::hours(12);
+pub(super) const SNAPSHOT_EVERY: TimeDelta = TimeDelta::hours(12);
 /// What every run looks at: what is being missed or followed up, and what is close enough to be reminded of.
 const NEAR_BACK: TimeDelta = TimeDelta::days(2);
 const NEAR_AHEAD: TimeDelta = TimeDelta::days(45);
@@ -139,6 +139,21 @@ impl Run<'_> {
         let starting = (!full).then(|| self.appointments(false));
         let open = self.confirm_unseen(kind, starting, report).await?;
         self.end_of_look(kind, mark, BY_ID, full, failed.or(open), report).await
+    }
+
+    /// One of many searches: a record that is protected or too large does not cost the others theirs.
+    pub(super) async fn part(
+        &self,
+        kind: ResourceType,
+        search: &Search,
+        asked: &mut HashSet<ResourceKey>,
+        report: &mut TypeReport,
+        failed: &mut Option<EhrError>,
+    ) -> Result<(), Stop> {
+        let seen = self.all_pages(kind, vec![search.clone()], None, asked, report).await?;
+        report.error = report.error.take().or(seen.incomplete);
+        *failed = failed.take().or(seen.failed);
+        Ok(())
     }
 
     /// Asks the same of everybody, or of every place. Answers whether there was any, and the first search that failed: a

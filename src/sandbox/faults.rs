@@ -49,6 +49,16 @@ pub enum FaultKind {
     Unauthorized,
     /// The search works as if the parameter had not been sent.
     IgnoreParameter { name: String },
+    /// The export is not ready yet.
+    ExportUnderWay,
+    /// The export is forgotten before it was ready (404).
+    ExportForgotten,
+    /// A file of an export is not kept any more (410).
+    ExportFileGone,
+    /// The manifest announces one resource more than its first file has.
+    ExportCountWrong,
+    /// The export has a file with an OperationOutcome of this severity.
+    ExportOutcome { severity: String },
     /// Status callbacks are posted twice.
     CallbackTwice,
     /// Status callbacks are posted last one first.

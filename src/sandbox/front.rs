@@ -15,16 +15,17 @@ use futures_util::stream;
 use serde_json::json;
 
 use super::admin;
+use super::ehr::from_storage;
 use super::faults::{FaultKind, RetryAfter};
 use super::http::{Reply, Request, http_date};
 use super::seen::SeenRequest;
 use super::world::World;
 
-/// Serves `world` on a bound listener until the handle stops it.
+/// Serves `world` on bound listeners until the handle stops it; the second one is the storage's origin.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(world: Arc<World>, listener: TcpListener) -> io::Result<(Server, ServerHandle)> {
+pub fn serve(world: Arc<World>, listener: TcpListener, storage: TcpListener) -> io::Result<(Server, ServerHandle)> {
     let data = Data::from(world);
     let server = HttpServer::new(move || {
         App::new()
@@ -37,6 +38,7 @@ pub fn serve(world: Arc<World>, listener: TcpListener) -> io::Result<(Server, Se
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)?
+    .listen(storage)?
     .run();
     let handle = server.handle();
     Ok((server, handle))
@@ -70,6 +72,8 @@ async fn dispatch(world: &World, request: &Request) -> Reply {
         world.ehr.authority.token(request).await
     } else if path == "/fhir" || path.starts_with("/fhir/") {
         world.ehr.answer(request).await
+    } else if path.starts_with("/_storage/") {
+        from_storage(&world.ehr, request)
     } else if path.starts_with("/2010-04-01/") {
         world.phone.answer(request)
     } else {

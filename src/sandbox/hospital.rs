@@ -49,6 +49,7 @@ impl Hospital {
     pub async fn start(options: HospitalOptions) -> Result<Self, SandboxError> {
         let HospitalOptions { clock, listen, .. } = options.clone();
         let (http_listener, http) = bind(listen, options.http_port)?;
+        let (storage_listener, storage) = bind(listen, 0)?;
         let (smtp_listener, smtp) = bind(listen, options.smtp_port)?;
         let (smtps_listener, smtps) = bind(listen, options.smtps_port)?;
         let client = reqwest::Client::builder()
@@ -104,6 +105,8 @@ impl Hospital {
             archive,
             authority,
             pages: Default::default(),
+            exports: Default::default(),
+            storage: format!("http://{storage}"),
             clock: clock.clone(),
             entropy: entropy.clone(),
             faults: faults.clone(),
@@ -132,7 +135,7 @@ impl Hospital {
         let ca_pem = certificates.ca_pem.clone();
         let mail = mailbox::serve(&mailbox, &certificates, smtp_listener, smtps_listener)
             .map_err(|source| SandboxError::Listen { address: smtp, source })?;
-        let (running, server) = front::serve(world.clone(), http_listener)
+        let (running, server) = front::serve(world.clone(), http_listener, storage_listener)
             .map_err(|source| SandboxError::Listen { address: http, source })?;
         let mut tasks = vec![tokio::spawn(async move {
             if let Err(error) = running.await {
@@ -311,6 +314,11 @@ impl Hospital {
 
     pub fn awkward(&self) -> Vec<Awkward> {
         self.world.awkward.clone()
+    }
+
+    /// Bulk exports that are kept now, and that were ever asked for.
+    pub fn exports(&self) -> (usize, u32) {
+        self.world.ehr.exports.counts()
     }
 
     pub fn truth(&self) -> Truth {

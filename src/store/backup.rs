@@ -23,8 +23,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_budget, ehr_key, ehr_usage, enrolment, event,
-    halt, hl7_message, leader, message, mirror, opt_out, patient, patient_merge, pull_run, quarantine,
+    alert, attempt, blind_index, bulk_export, bulk_file, cohort, data_key, decision, ehr, ehr_budget, ehr_key,
+    ehr_usage, enrolment, event, halt, hl7_message, leader, message, mirror, opt_out, patient, patient_merge,
+    pull_run, quarantine,
     quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live, rule_version,
     send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
@@ -53,6 +54,8 @@ macro_rules! for_each_table {
             roster,
             watermark,
             pull_run,
+            bulk_export,
+            bulk_file,
             mirror,
             patient,
             patient_merge,

@@ -284,6 +284,27 @@ impl View<'_> {
         Ok(ids.into_iter().map(|id| ResourceKey::new(kind, id)).collect())
     }
 
+    /// Which of these, all of one type, the mirror still holds.
+    pub async fn still_mirrored(
+        &self,
+        ehr: &EhrId,
+        kind: ResourceType,
+        keys: &[ResourceKey],
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let ids: Vec<String> = mirror::Entity::find()
+            .select_only()
+            .column(mirror::Column::Id)
+            .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(mirror::Column::Ehr.eq(ehr.as_str()))
+            .filter(mirror::Column::ResourceType.eq(kind.as_str()))
+            .filter(mirror::Column::Id.is_in(keys.iter().map(|key| key.id.as_str())))
+            .filter(mirror::Column::DeletedAt.is_null())
+            .into_tuple()
+            .all(&self.conn)
+            .await?;
+        Ok(ids.into_iter().map(|id| ResourceKey::new(kind, id)).collect())
+    }
+
     async fn mirror_rows(&self, ehr: &EhrId, rows: Vec<mirror::Model>) -> Result<Vec<MirrorRow>, StoreError> {
         let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.into_iter().filter_map(|row| mirror_row(ehr, row, &keys).transpose()).collect()

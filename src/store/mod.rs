@@ -17,6 +17,7 @@ mod ehrs;
 mod enrolments;
 mod events;
 mod feed;
+mod exports;
 mod keyring;
 mod listings;
 mod merges;
@@ -60,6 +61,7 @@ pub use ehr_requests::{EhrRequest, HourUsage, RequestFilter};
 pub use ehrs::{EhrKeyRow, EhrRow};
 pub use events::EventFilter;
 pub use feed::{FeedMessage, FeedState};
+pub use exports::{ExportFileRow, ExportRow, ExportState};
 pub use keyring::Class;
 pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,

@@ -123,6 +123,21 @@ impl View<'_> {
             .await?)
     }
 
+    /// Whether a source named somebody new after this instant.
+    pub async fn roster_grew(&self, ehr: &EhrId, source: &str, since: DateTime<Utc>) -> Result<bool, StoreError> {
+        let new = roster::Entity::find()
+            .select_only()
+            .column(roster::Column::Id)
+            .filter(roster::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(roster::Column::Ehr.eq(ehr.as_str()))
+            .filter(roster::Column::Source.eq(source))
+            .filter(roster::Column::AddedAt.gt(since))
+            .into_tuple::<String>()
+            .one(&self.conn)
+            .await?;
+        Ok(new.is_some())
+    }
+
     /// Which of these the mirror never had: neither now nor deleted since.
     pub async fn never_mirrored(
         &self,

@@ -297,6 +297,16 @@ impl Store {
             .await?;
         Ok(done > 0)
     }
+
+    /// Gives a lead back before its end.
+    pub async fn resign(&self, name: &str, holder: Uuid) -> Result<(), StoreError> {
+        leader::Entity::delete_many()
+            .filter(leader::Column::Name.eq(name))
+            .filter(leader::Column::Holder.eq(holder))
+            .exec(&self.inner.db)
+            .await?;
+        Ok(())
+    }
 }
 
 fn hour_of(instant: DateTime<Utc>) -> DateTime<Utc> {

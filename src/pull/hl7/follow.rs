@@ -19,10 +19,10 @@ use crate::store::{FeedMessage, FeedState, Store, StoreError, Unusable};
 use super::super::listing::{Stop, instant};
 use super::super::numbers::Whose;
 use super::super::options::PullOptions;
-use super::super::page::Run;
+use super::super::page::{Prepared, Run};
 use super::super::planning::plan_due;
 use super::super::report::{Progress, TypeReport};
-use super::super::run::{PullError, equip, wanted};
+use super::super::run::{PullError, wanted};
 
 /// Messages followed in one go.
 const AT_ONCE: u64 = 50;
@@ -66,7 +66,7 @@ pub async fn follow(
     let kinds = wanted(store, client).await?;
     let id = RunId(store.new_id());
     let quiet = |_: &Progress| {};
-    let run = equip(id, store, client, options, &quiet, (plan, &kinds, &token.granted));
+    let run = Run::of(id, (store, client, options), plan, (&token.granted, &kinds), &quiet);
     let looked_at = due.len();
     for message in due {
         let state = match run.follow_message(&message, settings, &kinds, &token.granted).await {
@@ -177,7 +177,7 @@ impl Run<'_> {
         match self.client.read(&key, None).await? {
             Read::Found(found) => {
                 let report = &mut TypeReport::default();
-                self.destination().keep(ResourceType::Patient, &[found.resource], report).await?;
+                self.destination().keep(ResourceType::Patient, vec![found.resource], report).await?;
             }
             Read::Moved(survivor) => self.merged(&key, &survivor).await?,
             Read::Gone { .. } => self.forget(ResourceType::Patient, &[key], &mut TypeReport::default()).await?,
@@ -215,7 +215,7 @@ impl Run<'_> {
                 Search::new(KIND).with("patient", patient.as_str()).with("date", format!("ge{}", instant(from)));
             let found = self.client.find_all(search).await?;
             seen.extend(found.iter().filter_map(|it| it["id"].as_str().map(str::to_owned)));
-            self.keep_named(KIND, &found).await?;
+            self.keep_named(KIND, found).await?;
         }
         let view = self.store.view(&connection.tenant);
         let mut rows = view.mirror_of_patients_in(&connection.id, std::slice::from_ref(patient), &[KIND]).await?;
@@ -235,7 +235,7 @@ impl Run<'_> {
             return Ok(());
         }
         let found = self.client.find_all(Search::new(KIND).with("patient", patient.as_str())).await?;
-        self.keep_named(KIND, &found).await
+        self.keep_named(KIND, found).await
     }
 
     /// Reads the appointment itself, where the engine's number is its id at the EHR. Answers whether it is.
@@ -259,7 +259,7 @@ impl Run<'_> {
 
     async fn read_one(&self, key: ResourceKey, answer: Read) -> Result<(), Stop> {
         match answer {
-            Read::Found(found) => self.keep_named(key.resource_type, &[found.resource]).await,
+            Read::Found(found) => self.keep_named(key.resource_type, vec![found.resource]).await,
             Read::Gone { .. } => {
                 let kind = key.resource_type;
                 Ok(self.forget(kind, &[key], &mut TypeReport::default()).await?)
@@ -269,9 +269,10 @@ impl Run<'_> {
     }
 
     /// Stores resources and what they name.
-    async fn keep_named(&self, kind: ResourceType, found: &[serde_json::Value]) -> Result<(), Stop> {
+    async fn keep_named(&self, kind: ResourceType, found: Vec<serde_json::Value>) -> Result<(), Stop> {
         let mut report = TypeReport::default();
-        let missing = self.destination().page(kind, found, &mut HashSet::new(), &mut report).await?;
+        let page = Prepared::of(kind, found, self.store.clock().now());
+        let missing = self.destination().page(page, &mut HashSet::new(), &mut report).await?;
         Ok(self.fetch_referred(missing, &mut report).await?)
     }
 }

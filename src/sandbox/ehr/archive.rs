@@ -159,6 +159,16 @@ impl Archive {
         true
     }
 
+    /// What of a type was deleted after this instant and is still gone.
+    pub fn deleted_since(&self, kind: &str, since: DateTime<Utc>) -> Vec<String> {
+        let shelves = self.reading();
+        let gone = |versions: &Vec<Arc<Version>>| {
+            versions.last().is_some_and(|last| last.resource.is_none() && last.updated > since)
+        };
+        let all = shelves.get(kind).into_iter().flatten();
+        all.filter(|(_, versions)| gone(versions)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// How many live resources there are of each type.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let live = |shelf: &Shelf| {

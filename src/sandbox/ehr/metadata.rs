@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::export::Level;
 use super::personality::{Searchable, TYPES};
 use super::search::{Kind, names_for};
 use super::server::Ehr;
+
+const EXPORT: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export";
 
 pub fn statement(ehr: &Ehr) -> Value {
     let kind_code = |kind| match kind {
@@ -30,13 +33,18 @@ pub fn statement(ehr: &Ehr) -> Value {
             let more = [("search-type", searchable), ("create", offer.create), ("update", offer.update), ("delete", offer.update)];
             interactions.extend(more.iter().filter(|(_, is_offered)| *is_offered).map(|(code, _)| *code));
             let interactions: Vec<Value> = interactions.into_iter().map(|code| json!({"code": code})).collect();
+            let level = [("Patient", Level::Patient), ("Group", Level::Group)].iter().find(|(of, _)| of == name).map(|it| it.1);
+            let export = personality.export.as_ref().zip(level).is_some_and(|(manner, level)| manner.levels.contains(&level));
+            let operations = if export { json!([{"name": "export", "definition": EXPORT}]) } else { json!([]) };
             Some(json!({
-                "type": name, "interaction": interactions, "versioning": "versioned-update", "readHistory": true,
+                "operation": operations, "type": name, "interaction": interactions, "versioning": "versioned-update", "readHistory": true,
                 "updateCreate": offer.update, "conditionalCreate": personality.conditional_create, "conditionalRead": "not-match",
                 "conditionalUpdate": false, "searchInclude": includes, "searchParam": params
             }))
         })
         .collect();
+    let system = personality.export.as_ref().is_some_and(|manner| manner.levels.contains(&Level::System));
+    let system_operations = if system { json!([{"name": "export", "definition": EXPORT}]) } else { json!([]) };
     json!({
         "resourceType": "CapabilityStatement", "status": "active", "date": "2026-01-01", "kind": "instance",
         "software": {"name": "Simulated hospital", "version": personality.name},
@@ -50,6 +58,7 @@ pub fn statement(ehr: &Ehr) -> Value {
                                "extension": [{"url": "token", "valueUri": ehr.authority.token_url}]}]
             },
             "interaction": if personality.batch { json!([{"code": "batch"}]) } else { json!([]) },
+            "operation": system_operations,
             "resource": resources
         }]
     })

@@ -2,6 +2,7 @@
 
 mod archive;
 mod batch;
+mod export;
 mod metadata;
 mod outcome;
 mod personality;
@@ -14,6 +15,7 @@ mod vendors;
 mod writing;
 
 pub use archive::{Archive, Found};
+pub use export::{ExportManner, Level, Storage, from_storage};
 pub use personality::Personality;
 pub use server::Ehr;
 pub use smart::{Authority, JwksSource};

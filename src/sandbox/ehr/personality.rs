@@ -1,6 +1,7 @@
 //! How one vendor's server differs from another's, as data. Each deviation is one that the vendor publishes, or that its
 //! live CapabilityStatement shows (2026); where nothing is known, the harder case is simulated.
 
+use super::export::ExportManner;
 use super::vendors;
 
 /// What a vendor's server offers and how it answers.
@@ -34,6 +35,8 @@ pub struct Personality {
     pub lists_algorithms: bool,
     /// The id of a Group that holds every patient.
     pub registry: Option<&'static str>,
+    /// `$export`, if it is offered.
+    pub export: Option<ExportManner>,
 }
 
 /// A vendor's way of refusing.
@@ -144,6 +147,7 @@ impl Personality {
             jwks_by_address: false,
             lists_algorithms: true,
             registry: None,
+            export: Some(ExportManner::EVERYTHING),
         }
     }
 
@@ -161,6 +165,7 @@ impl Personality {
             jwks_by_address: true,
             lists_algorithms: false,
             registry: Some("registry"),
+            export: Some(ExportManner::GROUP),
             ..Self::hapi()
         }
     }
@@ -177,6 +182,7 @@ impl Personality {
             batch: false,
             stale_status: 409,
             empty_created: true,
+            export: Some(ExportManner::ORACLE),
             page: 50,
             page_limit: 200,
             ..Self::hapi()
@@ -194,6 +200,7 @@ impl Personality {
             update: false,
             batch: false,
             lists_algorithms: false,
+            export: None,
             ..Self::hapi()
         }
     }

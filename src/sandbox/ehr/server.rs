@@ -9,6 +9,7 @@ use crate::sandbox::faults::{FaultKind, Faults};
 use crate::sandbox::http::{Reply, Request};
 
 use super::archive::Archive;
+use super::export::{self, Exports, Level};
 use super::outcome::refuse;
 use super::personality::Personality;
 use super::search::Pages;
@@ -23,6 +24,9 @@ pub struct Ehr {
     pub archive: Arc<Archive>,
     pub authority: Authority,
     pub pages: Pages,
+    pub exports: Exports,
+    /// The origin of the storage for exported files.
+    pub storage: String,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub faults: Arc<Faults>,
@@ -39,6 +43,15 @@ impl Ehr {
             ".well-known/smart-configuration" => return self.configuration(request),
             "metadata" => return Reply::fhir(200, &metadata::statement(self)),
             _ => {}
+        }
+        if let Some((id, name)) = path.strip_prefix("_export/").and_then(|rest| rest.split_once('/'))
+            && self.personality.export.as_ref().is_some_and(|manner| !manner.requires_token)
+        {
+            // The manifest says that no token must come along.
+            return match request.header("authorization") {
+                Some(_) => refuse(400, "security", "this address takes no token"),
+                None => export::file(self, request, id, name),
+            };
         }
         let grant = match self.admit(request) {
             Ok(grant) => grant,
@@ -74,6 +87,18 @@ impl Ehr {
     /// Does what is asked, for one who may ask.
     pub fn act(&self, request: &Request, path: &str, grant: &Grant) -> Reply {
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        match (request.method.as_str(), segments.as_slice()) {
+            ("GET" | "POST", ["$export"]) => return export::kick_off(self, request, Level::System, None, grant),
+            ("GET" | "POST", ["Patient", "$export"]) => {
+                return export::kick_off(self, request, Level::Patient, None, grant);
+            }
+            ("GET" | "POST", ["Group", id, "$export"]) => {
+                return export::kick_off(self, request, Level::Group, Some(id), grant);
+            }
+            ("GET" | "DELETE", ["_export", id]) => return export::status(self, request, id),
+            ("GET", ["_export", id, name]) => return export::file(self, request, id, name),
+            _ => {}
+        }
         if let Some(kind) = segments.first()
             && self.personality.offers(kind).is_none()
         {

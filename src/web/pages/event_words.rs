@@ -87,6 +87,8 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::PullStarted => "Pull began",
         EventKind::PullFinished => "Pull ended",
         EventKind::PatientMerged => "Record merged into another one",
+        EventKind::ExportAsked => "Bulk export asked for",
+        EventKind::ExportEnded => "Bulk export ended",
         EventKind::ResourceQuarantined => "Resource put into quarantine",
         EventKind::ResourceRead => "Read from the EHR",
         EventKind::ReminderPlanned => "Reminder planned",

@@ -108,6 +108,7 @@ impl Bench {
             region: "US".to_owned(),
             triggered_by: "test".to_owned(),
             organisation: "Test Clinic".to_owned(),
+            patience: std::time::Duration::ZERO,
             zone: Some(chrono_tz::America::Chicago),
             location_zones: BTreeMap::new(),
         }

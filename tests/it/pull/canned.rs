@@ -59,6 +59,7 @@ async fn pull_from(t: &TestStore, ehr: &EhrConnection) -> RunReport {
         region: "US".to_owned(),
         triggered_by: "test".to_owned(),
         organisation: "Test Clinic".to_owned(),
+        patience: std::time::Duration::ZERO,
         zone: None,
         location_zones: Default::default(),
     };

@@ -4,6 +4,7 @@ mod bench;
 mod canned;
 mod consents;
 mod hl7;
+mod exports;
 mod increments;
 mod merges;
 mod planning;
