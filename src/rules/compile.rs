@@ -11,6 +11,7 @@ use crate::fhir;
 
 use super::conditions::{Conditions, SINGLE_VARIABLES, mirrored_type, variable_of};
 use super::problem::{RuleProblem, Severity, did_you_mean};
+use super::schedule::Schedule;
 use super::templates::Templates;
 
 /// A rule whose expressions and texts were compiled and checked. Cheap to clone.
@@ -112,10 +113,15 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
     };
     let condition = compile(&rule.condition, "condition");
     let unless = rule.unless.as_deref().map(|unless| compile(unless, "unless"));
-    let anchor = compile(&rule.anchor, "anchor");
+    let until = rule.until.as_deref().map(|until| compile(until, "cadence.until"));
+    let anchor = rule.schedule.is_none().then(|| compile(&rule.anchor, "anchor"));
     let mut variants = Vec::new();
-    let mut all_compiled = !matches!(unless, Some(None));
+    let mut all_compiled = [&unless, &until, &anchor].into_iter().all(|it| !matches!(it, Some(None)));
+    let mut step_unless = Vec::new();
     for (step_index, step) in rule.steps.iter().enumerate() {
+        let unless = step.unless.as_deref().map(|unless| compile(unless, &format!("step.{step_index}.unless")));
+        all_compiled &= !matches!(unless, Some(None));
+        step_unless.push(unless.flatten());
         let mut of_step = Vec::new();
         for (index, variant) in step.variants.iter().enumerate() {
             let when = variant.when.as_deref().map(|when| compile(when, &format!("step.{step_index}.variant.{index}")));
@@ -132,8 +138,23 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
             format!("no expression reads %{}: the rule waits for complete {kind} data for nothing", variable_of(*kind)),
         ));
     }
+    let schedule = match rule.schedule.as_deref().map(Schedule::parse).transpose() {
+        Ok(schedule) => schedule,
+        Err(what) => {
+            problems.push(RuleProblem::error(rule.id.as_str(), "rule.toml", places.line("schedule"), what));
+            return None;
+        }
+    };
     all_compiled.then_some(())?;
-    Some(Conditions { condition: condition?, unless: unless.flatten(), anchor: anchor?, variants })
+    Some(Conditions {
+        condition: condition?,
+        unless: unless.flatten(),
+        until: until.flatten(),
+        anchor: anchor.flatten(),
+        schedule,
+        step_unless,
+        variants,
+    })
 }
 
 fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<RuleProblem>) -> Option<Expression> {
@@ -151,10 +172,15 @@ fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<
     };
     for name in &expression.references().variables {
         let listed = mirrored_type(name);
-        if name == "appointment" && rule.resource != ResourceType::Appointment {
+        let of_visits = match name.as_str() {
+            "appointment" | "confirmed" => rule.resource == ResourceType::Appointment,
+            "modality" => matches!(rule.resource, ResourceType::Appointment | ResourceType::Encounter),
+            _ => true,
+        };
+        if !of_visits {
             problems.push(error(
                 line,
-                format!("%appointment is known only in rules about an Appointment, not {}", rule.resource),
+                format!("%{name} is known only in rules about an Appointment, not {}", rule.resource),
             ));
         } else if let Some(kind) = listed.filter(|kind| !rule.reads.contains(kind)) {
             problems.push(

@@ -13,14 +13,17 @@ mod facts;
 mod folder;
 mod format;
 mod hours;
+mod modality;
 mod moment;
 mod moment_text;
 mod plan;
 mod problem;
+mod schedule;
 mod segments;
 mod settings;
 mod templates;
 mod value_sets;
+mod who;
 mod wording;
 mod zones;
 

@@ -87,8 +87,9 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
     };
     let readers = readers(case, &patient, findings);
     let template = template(case, &patient, findings)?;
-    let is_restricted =
-        patient.patient.restricted || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
+    let is_restricted = case.rule.rule().sensitive
+        || patient.patient.restricted
+        || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
     if readers.is_empty() {
         for name in CHECKS {
             findings.skip(name, "there is no recipient");
@@ -168,6 +169,12 @@ fn readers<'a>(case: &Case<'a>, patient: &PatientRecord<'a>, findings: &mut Find
         }];
     }
     let why = if age.is_some() { "the patient is a minor" } else { "the patient's age is not known" };
+    if case.rule.rule().sensitive && !case.facts.guardians.is_empty() {
+        // What a minor may be treated for without the parents must not reach the parents.
+        let words = format!("{why}, and what the rule is about is for nobody else's eyes");
+        findings.fail(name, words, Verdict::Withhold(Reason::MinorConfidential));
+        return Vec::new();
+    }
     if case.facts.guardians.is_empty() {
         let verdict = Verdict::Withhold(Reason::MinorConfidential);
         let words = format!("{why}, and nobody is cleared to stand in");

@@ -72,7 +72,7 @@ fn each_mistake_is_told_with_its_line_and_what_to_write() {
         (
             "\"1 day before\"",
             "\"1 day befor\"",
-            "test/rule.toml:10: \"1 day befor\" is not a moment: write such as \"3 days before\", \"1 day before at 10:00\", \"2 hours after\", \"same day at 18:00\" or \"at the start\"",
+            "test/rule.toml:10: \"1 day befor\" is not a moment: write such as \"3 days before\", \"1 day before at 10:00\", \"2 working days before at 10:00\", \"2 hours after\", \"same day at 18:00\", \"at the start\" or \"at once\"",
         ),
         (
             "\"at the start\"",
