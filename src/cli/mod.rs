@@ -15,6 +15,7 @@ mod open;
 mod optout;
 mod output;
 mod reconcile;
+mod rule_texts;
 mod rules;
 mod sending;
 mod serve;
@@ -152,7 +153,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => Box::pin(ehr::doctor(&at, args)).await,
         Command::Ehr(command) => Box::pin(ehr::run(&at, command)).await,
         Command::Sync(args) => Box::pin(sync::run(&at, args)).await,
-        Command::Rules(command) => rules::run(&at, command),
+        Command::Rules(command) => Box::pin(rules::run(&at, command)).await,
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
         Command::History(command) => Box::pin(history::run(&at, command)).await,

@@ -40,10 +40,11 @@ pub enum AlertKind {
     ReplyNeedsPerson,
     /// Something due is not accounted for, or stuck.
     Unaccounted,
+    RuleBroken,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -58,6 +59,7 @@ impl AlertKind {
         Self::OutcomeUnknown,
         Self::ReplyNeedsPerson,
         Self::Unaccounted,
+        Self::RuleBroken,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -76,6 +78,7 @@ impl AlertKind {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::ReplyNeedsPerson => "reply_needs_person",
             Self::Unaccounted => "unaccounted",
+            Self::RuleBroken => "rule_broken",
         }
     }
 

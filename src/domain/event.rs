@@ -194,6 +194,7 @@ event_kinds! {
     WriteBackFailed => "writeback.failed",
     RuleVersionAdded => "rule.version.added",
     RulesLive => "rule.live",
+    TextsReviewed => "rule.texts.reviewed",
     SendModeChanged => "sending.mode",
     Halted => "sending.halted",
     Resumed => "sending.resumed",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Detail, Purpose, Reason, ResourceType, RuleId, RuleVersionId, StepId};
@@ -242,4 +242,20 @@ pub enum Offset {
     WorkingDays(i64),
     /// Calendar months on the facility's wall clock, clamped to the month's last day.
     Months(i64),
+}
+
+/// A qualified person read a rule's texts in one language, as they stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextReview {
+    pub rule: RuleId,
+    /// Primary subtag.
+    pub language: String,
+    /// Hash of the texts that were read; others are not covered.
+    pub texts: String,
+    pub reviewer: String,
+    /// Why the reviewer can judge: a diploma, a registration.
+    pub qualification: String,
+    /// Who recorded it.
+    pub by: String,
+    pub at: DateTime<Utc>,
 }

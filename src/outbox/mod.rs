@@ -40,8 +40,6 @@ pub enum OutboxError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("the live rule {rule} cannot be compiled: {problem}")]
-    Rule { rule: String, problem: String },
 }
 
 /// How many rows one turn takes of each kind.

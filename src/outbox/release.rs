@@ -22,7 +22,7 @@ impl Outbox {
     /// Decides on due reminders and delivers those released. Answers how many were decided and how many sent.
     ///
     /// # Errors
-    /// The store refuses, or a live rule cannot be compiled.
+    /// The store refuses.
     pub async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
         let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, BATCH).await?;

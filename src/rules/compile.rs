@@ -1,12 +1,12 @@
 //! A rule, checked and ready to be asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use fhirpath::{Expression, Root};
 
-use crate::domain::{ResourceType, Rule, RuleId, RuleVersionId};
+use crate::domain::{ResourceType, Review, Rule, RuleId, RuleVersionId, TextReview};
 use crate::fhir;
 
 use super::conditions::{Conditions, SINGLE_VARIABLES, mirrored_type, variable_of};
@@ -24,6 +24,8 @@ struct Compiled {
     conditions: Conditions,
     templates: Templates,
     warnings: Vec<RuleProblem>,
+    /// By language.
+    text_versions: BTreeMap<String, String>,
 }
 
 /// Where each part of a rule stands in its file.
@@ -59,7 +61,8 @@ impl CompiledRule {
         let is_sound = problems.iter().all(|problem| problem.severity == Severity::Warning);
         match conditions {
             Some(conditions) if is_sound => {
-                Ok(Self(Arc::new(Compiled { rule, conditions, templates, warnings: problems })))
+                let text_versions = text_versions(&rule);
+                Ok(Self(Arc::new(Compiled { rule, conditions, templates, warnings: problems, text_versions })))
             }
             _ => Err(problems),
         }
@@ -82,6 +85,25 @@ impl CompiledRule {
         &self.0.warnings
     }
 
+    /// The hash of all texts in a language: what a reviewer read. `None` where there are none.
+    pub fn text_version(&self, language: &str) -> Option<&str> {
+        self.0.text_versions.get(language).map(String::as_str)
+    }
+
+    /// The languages that it has texts in.
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.0.text_versions.keys().map(String::as_str)
+    }
+
+    /// Whether messages may go out in a language: it is an original, or a qualified person read its texts over, as they
+    /// stand now.
+    pub fn is_cleared(&self, language: &str, reviews: &[TextReview]) -> bool {
+        let of_texts = |it: &TextReview| {
+            it.rule == *self.id() && it.language == language && Some(it.texts.as_str()) == self.text_version(language)
+        };
+        self.rule().reviews.get(language) != Some(&Review::None) || reviews.iter().any(of_texts)
+    }
+
     pub(super) fn conditions(&self) -> &Conditions {
         &self.0.conditions
     }
@@ -96,12 +118,24 @@ fn version(rule: &Rule) -> RuleVersionId {
     let content = Rule { version: RuleVersionId::new(""), ..rule.clone() };
     // A rule is strings, numbers and maps with string keys: it always serialises.
     let canonical = serde_json::to_vec(&content).unwrap_or_default();
-    let hash = digest::digest(&digest::SHA256, &canonical);
-    let mut text = String::with_capacity(64);
-    for byte in hash.as_ref() {
-        text.push_str(&format!("{byte:02x}"));
+    RuleVersionId::new(hex(digest::digest(&digest::SHA256, &canonical).as_ref()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn text_versions(rule: &Rule) -> BTreeMap<String, String> {
+    let mut hashes: BTreeMap<String, digest::Context> = BTreeMap::new();
+    for (file, text) in &rule.templates {
+        let Some(language) = file.split('.').next() else { continue };
+        let hash = hashes.entry(language.to_owned()).or_insert_with(|| digest::Context::new(&digest::SHA256));
+        for part in [file, text] {
+            hash.update(part.as_bytes());
+            hash.update(&[0]);
+        }
     }
-    RuleVersionId::new(text)
+    hashes.into_iter().map(|(language, hash)| (language, hex(hash.finish().as_ref()))).collect()
 }
 
 fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<RuleProblem>) -> Option<Conditions> {

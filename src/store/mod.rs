@@ -33,6 +33,7 @@ mod statistics;
 mod stuck;
 mod tables;
 mod tenants;
+mod text_reviews;
 mod tx;
 mod write_backs;
 mod yardstick;

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use crate::domain::{Channel, Detail, Rule};
 
 use super::super::problem::{RuleProblem, did_you_mean};
+use super::super::readability::ReadingLevel;
 use super::super::segments::{Encoding, sms_segments};
 use super::fields::{self, FIELDS, Field};
 use super::name::{Part, TemplateName};
 use super::{NEUTRAL, Templates, detail_of};
 
+/// A mail of more words is not read to its end.
+const MOST_WORDS: usize = 150;
 /// More parts than this are paid and read as so many messages.
 const MOST_SEGMENTS: usize = 2;
 
@@ -170,6 +173,18 @@ fn wording(rule: &Rule, name: &TemplateName, file: &str, text: &str) -> Vec<Rule
     let warn = |what: String| RuleProblem::warning(rule.id.as_str(), file, None, what);
     if text.trim().is_empty() {
         problems.push(RuleProblem::error(rule.id.as_str(), file, None, "the text is empty"));
+    }
+    if name.part == Part::Text {
+        if let Some(level) = ReadingLevel::of(text, &name.language).filter(|level| !level.is_easy()) {
+            problems.push(
+                warn(format!("the text is hard to read: {}, and {} is asked for", level.words(), level.limit()))
+                    .suggest(Some("shorten sentences and words")),
+            );
+        }
+        let words = text.split_whitespace().count();
+        if words > MOST_WORDS {
+            problems.push(warn(format!("the text has {words} words, more than {MOST_WORDS}")));
+        }
     }
     if name.channel == Channel::Sms {
         let size = sms_segments(text.trim());

@@ -40,6 +40,30 @@ pub mod rule_live {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub mod text_review {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "text_review")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub rule: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub language: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub texts: String,
+        pub reviewer: String,
+        pub qualification: String,
+        pub recorded_by: String,
+        pub recorded_at: DateTimeUtc,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub mod enrolment {
     use sea_orm::entity::prelude::*;
 

@@ -21,6 +21,20 @@ pub fn starter(id: &str) -> CompiledRule {
     starters().iter().find(|rule| rule.id().as_str() == id).unwrap().clone()
 }
 
+/// Somebody read every translation of the starter rules over.
+pub fn read_over() -> Vec<TextReview> {
+    let review = |rule: &CompiledRule, language: &str| TextReview {
+        rule: rule.id().clone(),
+        language: language.to_owned(),
+        texts: rule.text_version(language).unwrap().to_owned(),
+        reviewer: "Test Reader".to_owned(),
+        qualification: "reads it".to_owned(),
+        by: "cli:test".to_owned(),
+        at: at("2026-01-01T00:00:00Z"),
+    };
+    starters().iter().map(|rule| review(rule, "es")).collect()
+}
+
 /// A rule with one text for everything, from the lines that a test is about.
 pub fn written(toml: &str) -> CompiledRule {
     let defaults = [
@@ -115,6 +129,7 @@ pub struct World {
     pub guardians: Vec<Guardian>,
     pub dead: Vec<(Address, Channel)>,
     pub contacts: Vec<DateTime<Utc>>,
+    pub reviews: Vec<TextReview>,
     pub set_zone: Option<chrono_tz::Tz>,
     pub settings: Settings,
     pub ehr_is_down: bool,
@@ -135,6 +150,7 @@ impl World {
             guardians: vec![],
             dead: vec![],
             contacts: vec![],
+            reviews: read_over(),
             set_zone: None,
             settings: Settings::default(),
             ehr_is_down: false,
@@ -257,6 +273,7 @@ impl World {
                 guardians: &self.guardians,
                 dead_addresses: &self.dead,
                 contacts: &self.contacts,
+                reviews: &self.reviews,
                 settings: &self.settings,
             };
             decide(DecisionId(uuid::Uuid::nil()), reminder, rule, &facts, now)

@@ -60,7 +60,7 @@ fn a_rule_is_for_those_whom_it_names() {
         match expected {
             None => assert_eq!(steps.len(), 1, "{who} {change}: {reasons:?}"),
             Some(reason) => {
-                assert_eq!((steps.len(), reasons.as_slice()), (0, &[reason.to_owned()][..]), "{who} {change}")
+                assert_eq!((steps.len(), reasons.as_slice()), (0, &[reason.to_owned()][..]), "{who} {change}");
             }
         }
     }
@@ -301,14 +301,59 @@ fn what_is_sensitive_in_itself_goes_out_in_neutral_words_and_never_to_a_guardian
 
 #[test]
 fn a_text_follows_how_the_visit_takes_place_and_whether_it_is_confirmed() {
-    let rule = written(
-        "[[step]]\nid = \"s\"\nat = \"1 day before\"\nexpires = \"at the start\"\nvariants = [\n\
-         { when = \"%modality = 'virtual' and %confirmed\", template = \"neutral2\" },\n{ template = \"text\" }]\n"
-            .replace("neutral2", "text")
-            .as_str(),
-    );
-    // Both names must be known to the check; which of them holds is told by the unit tests of each.
-    assert_eq!(asked(&rule, &ana(), &[visit()], NOW).0.len(), 1);
+    let rule = starter("appointment-reminder");
+    let due = at("2026-06-09T15:00:00Z");
+    for (change, answer, template) in [
+        (json!({}), "needs-action", "unconfirmed"),
+        (json!({}), "accepted", "confirmed"),
+        (json!({ "serviceType": [{ "text": "Video visit" }] }), "needs-action", "remote"),
+        (json!({ "serviceType": [{ "text": "Telephone visit" }] }), "accepted", "remote"),
+    ] {
+        let visit = with(appointment("a", "booked", START, BOOKED, answer), &change);
+        let mut world = World::new(ana(), vec![visit]);
+        world.replan(std::slice::from_ref(&rule), due);
+        let verdict = world.decide(world.reminders.last().unwrap(), Some(&rule), due).verdict;
+        let Verdict::Release(release) = &verdict else { panic!("{verdict:?}") };
+        assert_eq!(release.template, template, "{change} {answer}");
+        let text = world.render(&rule, release, "a", due).text;
+        assert_eq!(text.expose().contains("need not come in"), template == "remote");
+    }
+}
+
+#[test]
+fn nothing_goes_out_in_a_language_that_nobody_read_over() {
+    let rule = starter("appointment-reminder");
+    let due = at("2026-06-09T15:00:00Z");
+    let mut world = World::new(ana(), vec![visit()]);
+    world.patient["communication"][0]["language"]["coding"][0]["code"] = json!("es-MX");
+    world.reviews = vec![];
+    world.replan(std::slice::from_ref(&rule), due);
+    let verdict = |world: &World| world.decide(world.reminders.last().unwrap(), Some(&rule), due).verdict;
+    assert_eq!(verdict(&world), Verdict::Withhold(Reason::TranslationUnreviewed));
+    // Declared by the clinic, it may go out in another language, and the decision says so.
+    world.settings.second_language = Some("en".to_owned());
+    let decision = world.decide(world.reminders.last().unwrap(), Some(&rule), due);
+    let Verdict::Release(release) = &decision.verdict else { panic!("{:?}", decision.verdict) };
+    assert_eq!(release.language, "en");
+    let words = &decision.checks.iter().find(|it| it.name == "language").unwrap().words;
+    assert!(words.contains("declared second language"), "{words}");
+    // A review of other texts is none of these.
+    let mut review = TextReview {
+        rule: rule.id().clone(),
+        language: "es".to_owned(),
+        texts: "of an earlier version".to_owned(),
+        reviewer: "Ana Ruiz".to_owned(),
+        qualification: "certified translator".to_owned(),
+        by: "cli:it".to_owned(),
+        at: due,
+    };
+    world.settings.second_language = None;
+    world.reviews = vec![review.clone()];
+    assert_eq!(verdict(&world), Verdict::Withhold(Reason::TranslationUnreviewed));
+    review.texts = rule.text_version("es").unwrap().to_owned();
+    world.reviews = vec![review];
+    let Verdict::Release(release) = verdict(&world) else { panic!() };
+    assert_eq!(release.language, "es");
 }
 
 #[test]
