@@ -20,6 +20,7 @@ mod m0010_staff;
 mod m0012_roster;
 mod m0025_quarantine_patient;
 mod m0035_text_reviews;
+mod m0036_staff_tasks;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_staff::STEP),
             Box::new(m0012_roster::STEP),
             Box::new(m0035_text_reviews::STEP),
+            Box::new(m0036_staff_tasks::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
         ]

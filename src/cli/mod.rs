@@ -21,6 +21,7 @@ mod sending;
 mod serve;
 mod staff;
 mod sync;
+mod tasks;
 mod tenant;
 mod why;
 
@@ -110,6 +111,9 @@ enum Command {
     /// What needs a person.
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Reminders that were handed to people.
+    #[command(subcommand)]
+    Tasks(tasks::Command),
     /// Write everything into one sealed file, while the gateway runs.
     Backup(backup::BackupArgs),
     /// Put a backup into an empty database; sending starts halted.
@@ -163,6 +167,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Resume(args) => Box::pin(sending::resume(&at, args)).await,
         Command::SendMode(args) => Box::pin(sending::mode(&at, args)).await,
         Command::Alerts(command) => Box::pin(alerts::run(&at, command)).await,
+        Command::Tasks(command) => Box::pin(tasks::run(&at, command)).await,
         Command::Backup(args) => Box::pin(backup::backup(&at, args)).await,
         Command::Restore(args) => Box::pin(backup::restore(&at, args)).await,
         Command::Staff(command) => Box::pin(staff::run(&at, command)).await,

@@ -207,6 +207,8 @@ event_kinds! {
     SignedOut => "staff.signed_out",
     PatientViewed => "access.patient",
     HistorySearched => "access.history",
+    TaskOpened => "task.opened",
+    TaskDone => "task.done",
     AlertOpened => "alert.opened",
     AlertAcknowledged => "alert.acknowledged",
     BackupTaken => "backup.taken",

@@ -15,6 +15,7 @@ mod reminder;
 mod resource;
 mod rule;
 mod staff;
+mod staff_task;
 mod zone;
 
 pub use alert::{Alert, AlertKind};

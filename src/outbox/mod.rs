@@ -4,6 +4,7 @@
 //! ours and no pages.
 
 mod deliver;
+mod escalation;
 mod facts;
 mod flood;
 mod intake;

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::deliver::{Ready, opened};
+use super::escalation;
 use super::facts::{Gathered, Subject};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
 use super::stages::Stage;
@@ -41,7 +42,7 @@ impl Outbox {
             }
         }
         decided += held.len();
-        self.settle_undelivered(held).await?;
+        self.settle_undelivered(held, &BTreeMap::new()).await?;
         self.watcher.ended(Stage::Claim);
         let mut sent = 0;
         for (ehr, reminders) in by_ehr {
@@ -96,6 +97,7 @@ impl Outbox {
         let mut settled = Vec::new();
         let mut stale = Vec::new();
         let mut denied = BTreeSet::new();
+        let mut for_people = BTreeMap::new();
         for reminder in reminders {
             let subject = gathered.subject(&reminder, now);
             let more = spent.get(&reminder.patient).map_or(&[][..], Vec::as_slice);
@@ -128,6 +130,8 @@ impl Outbox {
             {
                 denied.insert(reminder.patient.clone());
             }
+            for_people
+                .extend(escalation::reason(&gathered.rules, &reminder, &decision.verdict).map(|it| (reminder.id, it)));
             match message {
                 Some(message) => {
                     spent.entry(reminder.patient.clone()).or_default().push(now);
@@ -137,7 +141,7 @@ impl Outbox {
             }
         }
         self.watcher.ended(Stage::Decide);
-        self.settle_undelivered(settled).await?;
+        self.settle_undelivered(settled, &for_people).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
         self.remember_consents(ehr, &gathered, &denied).await?;
         let opened = self.open(ehr, ready, &gathered.known_contacts()).await?;
@@ -220,7 +224,12 @@ impl Outbox {
     }
 
     /// Stores decisions that send nothing.
-    async fn settle_undelivered(&self, decided: Vec<Decided>) -> Result<(), OutboxError> {
+    /// Those in `for_people` are handed to staff.
+    async fn settle_undelivered(
+        &self,
+        decided: Vec<Decided>,
+        for_people: &BTreeMap<ReminderId, Reason>,
+    ) -> Result<(), OutboxError> {
         if decided.is_empty() {
             return Ok(());
         }
@@ -229,6 +238,7 @@ impl Outbox {
         tx.settle_reminders(&decided).await?;
         let events = decided.iter().map(|it| decided_event(&tx, it)).collect();
         tx.append_all(events).await?;
+        escalation::open_tasks(&mut tx, &decided, for_people).await?;
         tx.commit().await?;
         Ok(())
     }

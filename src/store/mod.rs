@@ -29,6 +29,7 @@ mod second_looks;
 mod sending;
 mod staff;
 mod staff_sessions;
+mod staff_tasks;
 mod statistics;
 mod stuck;
 mod tables;

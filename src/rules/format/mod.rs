@@ -18,6 +18,7 @@
 //! priority = 20                         # smaller goes first; 1 to 99
 //! sensitive = false                     # true: neutral texts only, and to nobody but the patient
 //! control_arm = 10                      # percent of the patients who get no message
+//! escalate = ["no_language"]            # where a reminder ends unsent for one of these, staff get a task
 //! holidays = ["12-25", "2026-11-26"]    # what "working days" step over, besides weekends
 //! stale_ok = false
 //! channels = [{ channel = "sms", detail = "limited" }, { channel = "email", detail = "limited" }]
@@ -60,7 +61,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use crate::domain::{
-    Cadence, Change, Channel, Detail, Holiday, Per, Purpose, ResourceType, Rule, RuleId, RuleVersionId, Urgency,
+    Cadence, Change, Channel, Detail, Holiday, Per, Purpose, Reason, ResourceType, Rule, RuleId, RuleVersionId, Urgency,
 };
 use crate::fhir::codes;
 
@@ -360,12 +361,22 @@ fn control_arm(reader: &mut Reader<'_>, top: &Table<'_>) -> u8 {
     }
 }
 
-fn escalate(reader: &mut Reader<'_>, top: &Table<'_>) -> Vec<crate::domain::Reason> {
-    let (line, _) = reader.texts(top, "escalate");
-    if let Some(line) = line {
-        reader.error(line, "staff tasks cannot be made yet", Some("remove \"escalate\""));
+/// Reasons by their codes.
+fn escalate(reader: &mut Reader<'_>, top: &Table<'_>) -> Vec<Reason> {
+    let (_, written) = reader.texts(top, "escalate");
+    let mut reasons = Vec::new();
+    for it in written {
+        match Reason::ESCALATED.into_iter().find(|reason| reason.as_str() == it.value) {
+            Some(reason) => reasons.push(reason),
+            None => {
+                let known = Reason::ESCALATED.map(Reason::as_str);
+                let hint =
+                    did_you_mean(&it.value, known).or_else(|| Some(format!("one of these: {}", known.join(", "))));
+                reader.error(it.line, format!("\"{}\" is not a reason to ask a person", it.value), hint);
+            }
+        }
     }
-    Vec::new()
+    reasons
 }
 
 /// What is sensitive in itself goes out in neutral words, whatever the channel.

@@ -93,6 +93,8 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::WriteBackFailed => "Not written to the EHR",
         EventKind::RulesLive => "Rules made live",
         EventKind::RuleVersionAdded => "Rule version added",
+        EventKind::TaskOpened => "Handed to people",
+        EventKind::TaskDone => "Done by a person",
         EventKind::TextsReviewed => "Texts read over by a qualified person",
         EventKind::SendModeChanged => "Send mode changed",
         EventKind::Halted => "Sending halted",

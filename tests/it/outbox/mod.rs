@@ -7,4 +7,5 @@ mod modes;
 mod providers;
 mod replicas;
 mod sending;
+mod tasks;
 mod write_back;
