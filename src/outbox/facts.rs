@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::reread::{ConsentReading, Freshly, Reread};
+use super::same_day::{self, Others};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
@@ -64,6 +65,14 @@ pub(super) struct Subject {
     resource_version: Option<ResourceVersion>,
     pub(super) appointment: Option<Appointment>,
     resource_state: State,
+    /// Where the rule puts the visits of a day into one message.
+    pub(super) others: Others,
+}
+
+impl Subject {
+    pub(super) fn patient_value(&self) -> Option<&Value> {
+        self.patient_value.as_ref()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +91,14 @@ impl Outbox {
         let view = self.store.view(&self.tenant);
         let mirror = view.mirror_of_patients(ehr, &patients).await?;
         let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
+        let (rules, broken) = self.live_rules().await?;
+        let of_day = |it: &Reminder| {
+            let rows = mirror.get(&it.patient).map_or(&[][..], Vec::as_slice);
+            same_day::candidates(rules.get(&it.plan.rule), it, rows)
+        };
         let mut keys: Vec<ResourceKey> =
             reminders.iter().flat_map(|it| [patient_key(&it.patient), it.plan.occasion.resource.clone()]).collect();
+        keys.extend(reminders.iter().flat_map(|it| of_day(it)));
         keys.sort();
         keys.dedup();
         let fresh = self.reread(ehr, keys, &patients).await;
@@ -95,7 +110,6 @@ impl Outbox {
                 (id.clone(), self.addresses(fresh.resources.get(&patient_key(id)), rows, now))
             })
             .collect();
-        let (rules, broken) = self.live_rules().await?;
         let addresses: Vec<Address> = with_addresses.iter().flat_map(|(_, addresses)| addresses.clone()).collect();
         Ok(Gathered {
             facilities: Facilities::read(
@@ -201,7 +215,7 @@ impl Gathered {
             .as_ref()
             .filter(|_| resource_key.resource_type == ResourceType::Appointment)
             .and_then(|value| fhir::read::appointment(value).value);
-        Subject {
+        let mut subject = Subject {
             patient_version: patient_value.as_ref().and_then(fhir::read::version_of),
             resource_version: resource_value.as_ref().and_then(fhir::read::version_of),
             patient,
@@ -210,7 +224,19 @@ impl Gathered {
             resource_value,
             appointment,
             resource_state,
-        }
+            others: Others::default(),
+        };
+        subject.others = self.others(reminder, &subject, now);
+        subject
+    }
+
+    pub(super) fn rows_of(&self, patient: &PatientId) -> &[MirrorRow] {
+        self.mirror.get(patient).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the EHR said that it has no such resource any more.
+    pub(super) fn is_gone(&self, key: &ResourceKey) -> bool {
+        matches!(self.fresh.resources.get(key), Some(Reread::Gone))
     }
 
     fn reading(&self, patient: &PatientId, key: &ResourceKey) -> (State, Option<Value>) {
@@ -291,7 +317,10 @@ impl Gathered {
             settings: &outbox.deciding,
         };
         let id = crate::domain::DecisionId(outbox.store.new_id());
-        rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now)
+        let mut decision = rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now);
+        let recheck = TimeDelta::minutes(i64::from(outbox.deciding.recheck_minutes.max(1)));
+        subject.others.hold_back(&mut decision, now + recheck);
+        decision
     }
 }
 

@@ -14,6 +14,7 @@ mod release;
 mod replies;
 mod reread;
 mod retry;
+mod same_day;
 mod stages;
 mod write_back;
 

@@ -217,6 +217,7 @@ impl Outbox {
             patient,
             appointment: subject.appointment.as_ref(),
             facility: &gathered.facilities.of(subject.appointment.as_ref()),
+            others: &subject.others.visits,
             link: None,
             now: self.now(),
         };

@@ -47,6 +47,8 @@ pub use templates::{Organisation, RenderError, RenderFacts, TextSheet, render, r
 pub use zones::{Zones, zone_candidates};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
 
 use crate::domain::{ResourceType, Rule};
 
@@ -55,4 +57,18 @@ use crate::domain::{ResourceType, Rule};
 fn coverage_gap(rule: &Rule, mirror: &Mirror<'_>, now: DateTime<Utc>) -> Option<ResourceType> {
     let freshness = TimeDelta::minutes(i64::from(rule.freshness_minutes));
     rule.reads.iter().copied().find(|kind| mirror.covered_at(*kind).is_none_or(|at| now - at > freshness))
+}
+
+/// Whether a rule is about this resource of a patient: what one message names together must be so each for itself. Not
+/// known counts as no.
+pub fn is_about(
+    rule: &CompiledRule,
+    resource: &Value,
+    patient: &Value,
+    mirror: &Mirror<'_>,
+    at: DateTime<Utc>,
+    zone: Tz,
+) -> bool {
+    let subject = conditions::Subject { rule: rule.rule(), resource, patient, mirror, at, zone };
+    matches!(subject.holds(&rule.conditions().condition), Ok(Some(true)))
 }

@@ -139,7 +139,7 @@ pub(super) fn read(
         on_change: on_change(&mut reader, &top),
         schedule: schedule(&mut reader, &top),
         anchor: if top.has("schedule") { String::new() } else { expression(&mut reader, &top, "anchor") },
-        per: per(&mut reader, &top, resource),
+        per: per(&mut reader, &top),
         cadence: cadence(&mut reader, &top),
         until: until(&mut reader, &top),
         holidays: holidays(&mut reader, &top),
@@ -216,21 +216,13 @@ fn purpose(reader: &mut Reader<'_>, top: &Table<'_>) -> Purpose {
     }
 }
 
-fn per(reader: &mut Reader<'_>, top: &Table<'_>, resource: Option<ResourceType>) -> Per {
+fn per(reader: &mut Reader<'_>, top: &Table<'_>) -> Per {
     match reader.optional_text(top, "per") {
         None => Per::Resource,
         Some(written) => match written.value.as_str() {
             "resource" => Per::Resource,
             "patient" => Per::Patient,
-            "day" if resource != Some(ResourceType::Appointment) => Per::Day,
-            "day" => {
-                reader.error(
-                    written.line,
-                    "several appointments of a day cannot be put into one message yet",
-                    Some("leave \"per\" out: each gets its own"),
-                );
-                Per::Day
-            }
+            "day" => Per::Day,
             other => {
                 reader.error(
                     written.line,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Channel, Detail, Rule};
+use crate::domain::{Channel, Detail, Per, ResourceType, Rule};
 
 use super::super::problem::{RuleProblem, did_you_mean};
 use super::super::readability::ReadingLevel;
@@ -48,6 +48,7 @@ pub(super) fn check(rule: &Rule, templates: &Templates) -> Vec<RuleProblem> {
         };
         let wrong_fields = unknown_fields(rule, templates, name, detail);
         let readable = wrong_fields.is_empty();
+        problems.extend(names_one_of_many(rule, templates, name, detail));
         problems.extend(wrong_fields);
         if readable {
             problems.extend(render_samples(rule, templates, name, detail));
@@ -98,6 +99,17 @@ fn missing_file(rule: &Rule, file: &str, variant: &str) -> RuleProblem {
     } else {
         RuleProblem::error(rule.id.as_str(), file, None, "this text is missing").suggest(Some("add the file"))
     }
+}
+
+/// A text of a rule that puts the visits of a day into one message must name them all.
+fn names_one_of_many(rule: &Rule, templates: &Templates, name: &TemplateName, detail: Detail) -> Option<RuleProblem> {
+    let of_many = rule.per == Per::Day && rule.resource == ResourceType::Appointment && detail > Detail::Neutral;
+    let file = name.file();
+    let used = templates.environment.get_template(&file).ok()?.undeclared_variables(false);
+    (of_many && !used.contains("visits")).then(|| {
+        RuleProblem::error(rule.id.as_str(), &file, None, "the rule speaks of all visits of a day at once, and the text names one")
+            .suggest(Some("write {{ visits }} in place of {{ time }} and {{ place }}"))
+    })
 }
 
 fn unknown_fields(rule: &Rule, templates: &Templates, name: &TemplateName, detail: Detail) -> Vec<RuleProblem> {

@@ -286,7 +286,7 @@ impl World {
             let organisation = Organisation { name: "Example Clinic".to_owned(), phone: "512-555-0199".to_owned() };
             let facility = self.facilities.of(appointment);
             let facts =
-                RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, link: None, now };
+                RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, others: &[], link: None, now };
             render(rule, release, &facts).unwrap()
         })
     }

@@ -309,3 +309,15 @@ fn a_text_that_is_hard_to_read_is_told() {
     let got = told(&files(RULE, &[("en.sms.reminder.txt", hard)]));
     assert!(got.iter().any(|it| it.contains("warning: the text is hard to read: grade")), "{got:#?}");
 }
+
+#[test]
+fn a_text_that_names_one_visit_of_many_is_refused() {
+    let rule = RULE.replace("anchor =", "per = \"day\"\nanchor =");
+    let got = told(&files(&rule, &[]));
+    assert_eq!(
+        got,
+        ["test/en.sms.reminder.txt: the rule speaks of all visits of a day at once, and the text names one; write {{ visits }} in place of {{ time }} and {{ place }}"]
+    );
+    let text = "{{ organisation_name }}: {{ date }}: {{ visits }}. Reply STOP to opt out.";
+    assert!(told(&files(&rule, &[("en.sms.reminder.txt", text)])).is_empty());
+}

@@ -394,6 +394,27 @@ fn what_happened_on_one_day_is_one_occasion() {
 }
 
 #[test]
+fn the_visits_of_a_day_are_one_occasion_counted_from_the_earliest() {
+    let rule = written("per = \"day\"\n");
+    let all = [
+        appointment("late", "booked", "2026-06-10T19:00:00Z", BOOKED, "needs-action"),
+        appointment("early", "booked", START, BOOKED, "needs-action"),
+        // The evening of the ninth in Austin, though the tenth in Greenwich.
+        appointment("eve", "booked", "2026-06-10T01:00:00Z", BOOKED, "needs-action"),
+    ];
+    let (steps, reasons) = asked(&rule, &ana(), &all, NOW);
+    assert_eq!(steps, ["day-before 06-09T01:00", "day-before 06-09T15:00"]);
+    assert_eq!(reasons, ["all: merged"]);
+    // A visit that comes before the one that was counted from takes its place; the other is accounted for.
+    let mut world = World::new(ana(), vec![all[0].clone()]);
+    world.replan(std::slice::from_ref(&rule), at(NOW));
+    world.resources.push(all[1].clone());
+    let (plan, changes) = world.replan(std::slice::from_ref(&rule), at(NOW));
+    assert_eq!(plan.reminders.len(), 1);
+    assert_eq!(changes.cancel.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(), [Reason::Merged]);
+}
+
+#[test]
 fn a_reference_is_followed_within_the_patients_own_records() {
     let rule = written(
         "resource = \"Procedure\"\ncondition = \"encounter.resolve().ofType(Encounter).status = 'finished'\"\n\
