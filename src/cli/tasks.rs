@@ -29,7 +29,8 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     let opened = at.open().await?;
     match command {
         Command::List { all, limit, json } => {
-            let tasks = opened.store.view(&opened.tenant).staff_tasks(!all, None, limit).await.map_err(Failure::remote)?;
+            let tasks =
+                opened.store.view(&opened.tenant).staff_tasks(!all, None, limit).await.map_err(Failure::remote)?;
             if json {
                 return output::json(&tasks);
             }

@@ -4,7 +4,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{Gathered, Subject};
-use crate::domain::{Appointment, Check, CheckResult, Decision, Per, Reason, Reminder, ResourceKey, ResourceType, Verdict};
+use crate::domain::{
+    Appointment, Check, CheckResult, Decision, Per, Reason, Reminder, ResourceKey, ResourceType, Verdict,
+};
 use crate::fhir;
 use crate::rules::{self, CompiledRule, Facility, Mirror};
 use crate::store::MirrorRow;
@@ -23,8 +25,7 @@ pub(super) struct Others {
 /// Appointments of the mirror that may have to be named together with the reminder's own.
 pub(super) fn candidates(rule: Option<&CompiledRule>, reminder: &Reminder, rows: &[MirrorRow]) -> Vec<ResourceKey> {
     let own = &reminder.plan.occasion.resource;
-    let is_meant =
-        rule.is_some_and(|it| it.rule().per == Per::Day) && own.resource_type == ResourceType::Appointment;
+    let is_meant = rule.is_some_and(|it| it.rule().per == Per::Day) && own.resource_type == ResourceType::Appointment;
     if !is_meant {
         return Vec::new();
     }

@@ -6,9 +6,7 @@ use serde_json::json;
 
 use super::tables::staff_task;
 use super::{StoreError, Tx, View};
-use crate::domain::{
-    Actor, EhrId, EventKind, PatientId, Reason, Reminder, ReminderId, RuleId, StaffTask, TaskId,
-};
+use crate::domain::{Actor, EhrId, EventKind, PatientId, Reason, Reminder, ReminderId, RuleId, StaffTask, TaskId};
 
 impl Tx<'_> {
     /// Hands a reminder to people, unless that was done before. Answers the task where it is new.

@@ -107,8 +107,13 @@ fn names_one_of_many(rule: &Rule, templates: &Templates, name: &TemplateName, de
     let file = name.file();
     let used = templates.environment.get_template(&file).ok()?.undeclared_variables(false);
     (of_many && !used.contains("visits")).then(|| {
-        RuleProblem::error(rule.id.as_str(), &file, None, "the rule speaks of all visits of a day at once, and the text names one")
-            .suggest(Some("write {{ visits }} in place of {{ time }} and {{ place }}"))
+        RuleProblem::error(
+            rule.id.as_str(),
+            &file,
+            None,
+            "the rule speaks of all visits of a day at once, and the text names one",
+        )
+        .suggest(Some("write {{ visits }} in place of {{ time }} and {{ place }}"))
     })
 }
 

@@ -285,8 +285,15 @@ impl World {
             let appointment = appointments.iter().find(|it| it.version.key.id == resource);
             let organisation = Organisation { name: "Example Clinic".to_owned(), phone: "512-555-0199".to_owned() };
             let facility = self.facilities.of(appointment);
-            let facts =
-                RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, others: &[], link: None, now };
+            let facts = RenderFacts {
+                organisation: &organisation,
+                patient,
+                appointment,
+                facility: &facility,
+                others: &[],
+                link: None,
+                now,
+            };
             render(rule, release, &facts).unwrap()
         })
     }

@@ -279,23 +279,79 @@ fn a_folder_on_disk_reads_as_the_embedded_one() {
 #[test]
 fn what_a_rule_can_say_more_is_checked_as_strictly() {
     for (from, to, expected) in [
-        ("\"start\"\n", "\"start\"\nescalate = [\"no_languge\"]\n", "test/rule.toml:6: \"no_languge\" is not a reason to ask a person; did you mean \"no_language\"?"),
-        ("\"start\"\n", "\"start\"\nschedule = \"0 10 * * MON\"\n", "test/rule.toml:6: a rule goes either by an anchor or by a schedule; remove \"anchor\" or \"schedule\""),
+        (
+            "\"start\"\n",
+            "\"start\"\nescalate = [\"no_languge\"]\n",
+            "test/rule.toml:6: \"no_languge\" is not a reason to ask a person; did you mean \"no_language\"?",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nschedule = \"0 10 * * MON\"\n",
+            "test/rule.toml:6: a rule goes either by an anchor or by a schedule; remove \"anchor\" or \"schedule\"",
+        ),
         ("anchor = \"start\"", "schedule = \"0 10 * * 1\"", "test/rule.toml:5: the day of the week \"1\" is a number"),
-        ("\"start\"\n", "\"start\"\non_change = \"move\"\n", "test/rule.toml:6: \"move\" is not a change; did you mean \"moved\"?"),
-        ("\"start\"\n", "\"start\"\ncontrol_arm = 60\n", "test/rule.toml:6: a control arm of 60 % is not between 1 and 50 %"),
-        ("\"start\"\n", "\"start\"\nholidays = [\"25-12\"]\n", "test/rule.toml:6: \"25-12\" is not a day; write a date"),
-        ("\"start\"\n", "\"start\"\nsensitive = true\n", "test/rule.toml:7: a sensitive rule carries neutral detail only"),
-        ("[[step]]", "[who]\nage_from = \"45\"\n[[step]]", "test/rule.toml:9: \"45\" is not an age: write such as \"45 years\""),
-        ("[[step]]", "[who]\nage_from = \"45 years\"\nage_below = \"40 years\"\n[[step]]", "test/rule.toml:10: nobody is of such an age"),
-        ("[[step]]", "[who]\npayers = [\"x\"]\n[[step]]", "test/rule.toml:9: who pays for a patient is not known to Beckon; remove it"),
-        ("[[step]]", "[who]\nlanguages = [\"en-US\"]\n[[step]]", "test/rule.toml:9: \"en-US\" is not a language's primary subtag"),
-        ("[[step]]", "[language.fr]\nreview = \"none\"\n[[step]]", "test/rule.toml:8: no text is in \"fr\"; there are texts in: en"),
+        (
+            "\"start\"\n",
+            "\"start\"\non_change = \"move\"\n",
+            "test/rule.toml:6: \"move\" is not a change; did you mean \"moved\"?",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\ncontrol_arm = 60\n",
+            "test/rule.toml:6: a control arm of 60 % is not between 1 and 50 %",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nholidays = [\"25-12\"]\n",
+            "test/rule.toml:6: \"25-12\" is not a day; write a date",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nsensitive = true\n",
+            "test/rule.toml:7: a sensitive rule carries neutral detail only",
+        ),
+        (
+            "[[step]]",
+            "[who]\nage_from = \"45\"\n[[step]]",
+            "test/rule.toml:9: \"45\" is not an age: write such as \"45 years\"",
+        ),
+        (
+            "[[step]]",
+            "[who]\nage_from = \"45 years\"\nage_below = \"40 years\"\n[[step]]",
+            "test/rule.toml:10: nobody is of such an age",
+        ),
+        (
+            "[[step]]",
+            "[who]\npayers = [\"x\"]\n[[step]]",
+            "test/rule.toml:9: who pays for a patient is not known to Beckon; remove it",
+        ),
+        (
+            "[[step]]",
+            "[who]\nlanguages = [\"en-US\"]\n[[step]]",
+            "test/rule.toml:9: \"en-US\" is not a language's primary subtag",
+        ),
+        (
+            "[[step]]",
+            "[language.fr]\nreview = \"none\"\n[[step]]",
+            "test/rule.toml:8: no text is in \"fr\"; there are texts in: en",
+        ),
         ("[[step]]", "[language.en]\nreview = \"nobody\"\n[[step]]", "test/rule.toml:9: \"nobody\" is not a review"),
-        ("[[step]]", "[cadence]\nevery = \"1 month\"\ntimes = 0\n[[step]]", "test/rule.toml:10: 0 times is not between 1 and 1000"),
-        ("[[step]]", "[cadence]\nevery = \"1 month\"\nuntil = \"status =\"\n[[step]]", "test/rule.toml:10: not FHIRPath"),
+        (
+            "[[step]]",
+            "[cadence]\nevery = \"1 month\"\ntimes = 0\n[[step]]",
+            "test/rule.toml:10: 0 times is not between 1 and 1000",
+        ),
+        (
+            "[[step]]",
+            "[cadence]\nevery = \"1 month\"\nuntil = \"status =\"\n[[step]]",
+            "test/rule.toml:10: not FHIRPath",
+        ),
         ("expires = \"at the start\"", "expires = \"at once\"", "test/rule.toml:8: a step cannot expire at once"),
-        ("expires = \"at the start\"", "expires = \"at the start\"\nunless = \"%modalty = 'x'\"", "test/rule.toml:12: there is no variable %modalty; did you mean \"modality\"?"),
+        (
+            "expires = \"at the start\"",
+            "expires = \"at the start\"\nunless = \"%modalty = 'x'\"",
+            "test/rule.toml:12: there is no variable %modalty; did you mean \"modality\"?",
+        ),
     ] {
         let got = with(from, to);
         assert!(got.iter().any(|it| it.starts_with(expected)), "{to}: {got:#?}");
@@ -316,7 +372,9 @@ fn a_text_that_names_one_visit_of_many_is_refused() {
     let got = told(&files(&rule, &[]));
     assert_eq!(
         got,
-        ["test/en.sms.reminder.txt: the rule speaks of all visits of a day at once, and the text names one; write {{ visits }} in place of {{ time }} and {{ place }}"]
+        [
+            "test/en.sms.reminder.txt: the rule speaks of all visits of a day at once, and the text names one; write {{ visits }} in place of {{ time }} and {{ place }}"
+        ]
     );
     let text = "{{ organisation_name }}: {{ date }}: {{ visits }}. Reply STOP to opt out.";
     assert!(told(&files(&rule, &[("en.sms.reminder.txt", text)])).is_empty());
