@@ -35,4 +35,5 @@ pub use reminder::{Occasion, PlannedReminder, Reminder, ReminderState};
 pub use resource::{Issue, ResourceKey, ResourceType, ResourceVersion};
 pub use rule::*;
 pub use staff::{Role, Staff};
+pub use staff_task::StaffTask;
 pub use zone::{ZoneCandidate, ZoneSource};
