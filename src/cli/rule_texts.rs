@@ -24,7 +24,7 @@ pub(super) struct ReviewArgs {
 pub(super) fn show(rules: &[CompiledRule], only: Option<&str>, as_json: bool) -> Result<(), Failure> {
     let rules: Vec<&CompiledRule> = rules.iter().filter(|it| only.is_none_or(|id| it.id().as_str() == id)).collect();
     let sheets: Vec<(&CompiledRule, TextSheet)> =
-        rules.iter().flat_map(|rule| text_sheets(rule).into_iter().map(|sheet| (*rule, sheet))).collect();
+        rules.iter().flat_map(|rule| text_sheets(rule).into_iter().map(move |sheet| (*rule, sheet))).collect();
     if as_json {
         let rows: Vec<_> = sheets.iter().map(|(rule, it)| as_value(rule, it)).collect();
         return output::json(&rows);
