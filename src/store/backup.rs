@@ -24,7 +24,9 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message,
-    mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, staff_task, tenant, tenant_key, text_review, watermark, write_back,
+    mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
+    reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, staff_task, tenant, tenant_key,
+    text_review, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
