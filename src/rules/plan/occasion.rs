@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::domain::{
-    Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reminder, ReminderState, ResourceType, Rule, Step,
+    Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reason, Reminder, ReminderState, ResourceType, Rule, Step,
 };
 
 use super::super::moment;
@@ -197,6 +197,7 @@ impl RulePlan<'_, '_> {
             .plan
             .not_applicable
             .iter()
+            .filter(|it| it.reason != Reason::Merged)
             .all(|it| it.rule != *self.rule.id() || it.resource != *former || it.step.is_some());
         !stands && day(meant.anchor) == day(reminder.plan.occasion.anchor) && same_visit(new, old)
     }
