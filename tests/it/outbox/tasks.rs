@@ -1,6 +1,7 @@
 //! What no message could do is handed to people, where the rule asks for it.
 
 use beckon::domain::{Reason, ReminderState};
+use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -57,7 +58,8 @@ async fn what_waits_for_a_fact_is_handed_to_staff_while_it_waits() {
     let setup = Setup { rules_folder: Some(folder.path().to_owned()), ..Setup::default() };
     each_house_with(setup, async |house| {
         house.ada_is_due_in_an_hour().await;
-        house.hospital.stop().await;
+        let down = FaultKind::ServerError { status: 503, retry_after: None };
+        house.hospital.inject(Fault::new(down).on("/fhir").always());
         house.later(TimeDelta::hours(2));
         house.turn().await;
         house.turn().await;
@@ -65,7 +67,7 @@ async fn what_waits_for_a_fact_is_handed_to_staff_while_it_waits() {
         house.turn().await;
         let tasks = house.view().staff_tasks(true, None, 10).await.unwrap();
         assert_eq!(tasks.iter().map(|it| it.reason).collect::<Vec<_>>(), [Reason::EhrUnreadable]);
-        house.server.stop(false).await;
+        house.close().await;
     })
     .await;
 }
