@@ -24,6 +24,8 @@ mod m0025_quarantine_patient;
 mod m0026_patient_merge;
 mod m0027_hl7;
 mod m0030_exports;
+mod m0035_text_reviews;
+mod m0036_staff_tasks;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -47,6 +49,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_roster::STEP),
             Box::new(m0013_appointments_only::AppointmentsOnly),
             Box::new(m0020_ehr_calls::STEP),
+            Box::new(m0035_text_reviews::STEP),
+            Box::new(m0036_staff_tasks::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
             Box::new(m0026_patient_merge::STEP),

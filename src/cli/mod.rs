@@ -16,11 +16,13 @@ mod open;
 mod optout;
 mod output;
 mod reconcile;
+mod rule_texts;
 mod rules;
 mod sending;
 mod serve;
 mod staff;
 mod sync;
+mod tasks;
 mod tenant;
 mod why;
 
@@ -110,6 +112,9 @@ enum Command {
     /// What needs a person.
     #[command(subcommand)]
     Alerts(alerts::Command),
+    /// Reminders that were handed to people.
+    #[command(subcommand)]
+    Tasks(tasks::Command),
     /// Write everything into one sealed file, while the gateway runs.
     Backup(backup::BackupArgs),
     /// Put a backup into an empty database; sending starts halted.
@@ -166,7 +171,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => Box::pin(ehr::doctor(&at, args)).await,
         Command::Ehr(command) => Box::pin(ehr::run(&at, command)).await,
         Command::Sync(args) => Box::pin(sync::run(&at, args)).await,
-        Command::Rules(command) => rules::run(&at, command),
+        Command::Rules(command) => Box::pin(rules::run(&at, command)).await,
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
         Command::History(command) => Box::pin(history::run(&at, command)).await,
@@ -176,6 +181,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Resume(args) => Box::pin(sending::resume(&at, args)).await,
         Command::SendMode(args) => Box::pin(sending::mode(&at, args)).await,
         Command::Alerts(command) => Box::pin(alerts::run(&at, command)).await,
+        Command::Tasks(command) => Box::pin(tasks::run(&at, command)).await,
         Command::Backup(args) => Box::pin(backup::backup(&at, args)).await,
         Command::Restore(args) => Box::pin(backup::restore(&at, args)).await,
         Command::Staff(command) => Box::pin(staff::run(&at, command)).await,

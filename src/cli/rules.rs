@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::open::At;
-use super::{Failure, output};
+use super::{Failure, output, rule_texts};
 use crate::rules::{RuleProblem, Severity, load_folder, starter_rules};
 
 #[derive(Debug, Subcommand)]
@@ -24,9 +24,21 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show every text as a patient would get it, with its size, its reading level and who read it over.
+    Texts {
+        folder: Option<PathBuf>,
+        /// One rule only.
+        #[arg(long)]
+        rule: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record that a qualified person read the texts of a rule in one language, as they stand:
+    /// beckon rules review flu-season es --by "Ana Ruiz" --qualification "certified translator, ATA 12345"
+    Review(rule_texts::ReviewArgs),
 }
 
-pub(super) fn run(at: &At, command: Command) -> Result<(), Failure> {
+pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     match command {
         Command::Check { folder, json: as_json } => {
             let (rules, problems) = load(at, folder);
@@ -64,6 +76,14 @@ pub(super) fn run(at: &At, command: Command) -> Result<(), Failure> {
                 })
                 .collect();
             output::table(&["RULE", "VERSION", "TITLE", "STEPS"], &rows, "There are no rules in this folder.");
+        }
+        Command::Texts { folder, rule, json: as_json } => {
+            let (rules, _) = load(at, folder);
+            rule_texts::show(&rules, rule.as_deref(), as_json)?;
+        }
+        Command::Review(args) => {
+            let (rules, _) = load(at, None);
+            rule_texts::review(at, &rules, args).await?;
         }
     }
     Ok(())

@@ -88,6 +88,9 @@ pub struct Send {
     pub flood_floor: u32,
     /// Attempts per message before it counts as failed.
     pub attempts: u32,
+    /// What the clinic writes in where no text is in a language that the person reads (two letters). Without it such a
+    /// person gets nothing.
+    pub second_language: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -122,7 +122,17 @@ fn send(r: &mut Reader) -> Send {
         flood_factor: r.number("send.flood_factor", 3, 2..=100),
         flood_floor: r.number("send.flood_floor", 100, 1..=1_000_000),
         attempts: r.number("send.attempts", 5, 1..=20),
+        second_language: second_language(r),
     }
+}
+
+fn second_language(r: &mut Reader) -> Option<String> {
+    let language = r.optional_text("send.second_language")?;
+    if language.len() != 2 || !language.chars().all(|c| c.is_ascii_lowercase()) {
+        r.problem("send.second_language", format!("{language:?} is not a language"), "two letters, for example \"en\"");
+        return None;
+    }
+    Some(language)
 }
 
 fn smtp(r: &mut Reader) -> Smtp {

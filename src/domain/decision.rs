@@ -168,5 +168,13 @@ reasons! {
     NotApplicable => "not_applicable", "The rule does not apply.";
     NotDue => "not_due", "It is not due yet.";
     AnchorMissing => "anchor_missing", "The resource has no date and time to count from.";
+    NotMeant => "not_meant", "The patient is not among those whom the rule is for.";
+    NotEnrolled => "not_enrolled", "The rule is only for patients for whom it was switched on.";
+    Stopped => "stopped", "What the rule asks for has happened.";
+    ControlArm => "control_arm", "The patient is in the group that gets no message, so that the effect can be measured.";
+    Merged => "merged", "Another reminder of the same day names this one too.";
+    NothingChanged => "nothing_changed", "Nothing that was planned for has changed.";
+    TranslationUnreviewed => "translation_unreviewed", "No qualified person has read over the texts in the patient's language.";
+    RuleBroken => "rule_broken", "The rule cannot be used as it stands; a person must put it right.";
     BookedLate => "booked_late", "The appointment was booked too close to its start for this step.";
 }

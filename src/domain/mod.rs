@@ -16,6 +16,7 @@ mod reminder;
 mod resource;
 mod rule;
 mod staff;
+mod staff_task;
 mod words;
 mod zone;
 
@@ -37,5 +38,6 @@ pub use reminder::{Occasion, PlannedReminder, Reminder, ReminderState};
 pub use resource::{Issue, ResourceKey, ResourceType, ResourceVersion};
 pub use rule::*;
 pub use staff::{Role, Staff};
+pub use staff_task::StaffTask;
 pub use words::in_words;
 pub use zone::{ZoneCandidate, ZoneSource, date_begins};

@@ -1,6 +1,6 @@
 //! Who a reminder is about.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -110,12 +110,36 @@ impl Patient {
         (oldest == youngest).then_some(oldest)
     }
 
+    /// Completed months of life at `on`, as the fewest and the most that the birth date leaves open. `None` where there
+    /// is no birth date, or it lies after `on`.
+    pub fn months_of_life_on(&self, on: NaiveDate) -> Option<(u32, u32)> {
+        let (earliest, latest) = birth_interval(self.birth_date.as_ref()?.expose())?;
+        Some((months_between(latest, on).unwrap_or_default(), months_between(earliest, on)?))
+    }
+
+    /// The day on which so many months of life are complete; `None` where the birth date is not known to the day.
+    pub fn completes_months_on(&self, months: u32) -> Option<NaiveDate> {
+        let (earliest, latest) = birth_interval(self.birth_date.as_ref()?.expose())?;
+        (earliest == latest).then(|| earliest.checked_add_months(chrono::Months::new(months)))?
+    }
+
     /// The telecom entries that hold at `now`, ranked ones first (R4 ContactPoint.rank).
     pub fn current_telecom(&self, now: DateTime<Utc>) -> Vec<&ContactPoint> {
         let mut current: Vec<&ContactPoint> = self.telecom.iter().filter(|point| point.is_current(now)).collect();
         current.sort_by_key(|point| point.rank.unwrap_or(u32::MAX));
         current
     }
+}
+
+/// A month that lacks the day of birth is complete on its last day.
+fn months_between(born: NaiveDate, on: NaiveDate) -> Option<u32> {
+    if on < born {
+        return None;
+    }
+    let span = (on.year() - born.year()) * 12 + on.month() as i32 - born.month() as i32;
+    let span = u32::try_from(span).ok()?;
+    let is_complete = born.checked_add_months(chrono::Months::new(span)).is_some_and(|day| day <= on);
+    if is_complete { Some(span) } else { span.checked_sub(1) }
 }
 
 fn birth_interval(text: &str) -> Option<(NaiveDate, NaiveDate)> {

@@ -8,11 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::reread::{ConsentReading, Freshly, Reread};
+use super::same_day::{self, Others};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
-    Address, Appointment, Channel, EhrId, Enrolment, Merges, MessageId, OptOut, Patient, PatientId, Reminder,
-    ResourceKey, ResourceType, ResourceVersion, RuleId,
+    Address, Appointment, Channel, Check, CheckResult, Decision, DecisionId, EhrId, Enrolment, Merges, MessageId, OptOut,
+    Patient, PatientId, Reason, Reminder, ResourceKey, ResourceType, ResourceVersion, RuleId, TextReview, Verdict,
 };
 use crate::fhir;
 use crate::rules::{
@@ -28,6 +29,9 @@ const BUDGET_DAYS: i64 = 8;
 pub(super) struct Gathered {
     pub(super) facilities: Facilities,
     pub(super) rules: BTreeMap<RuleId, CompiledRule>,
+    /// Live rules that cannot be used as they stand.
+    broken: BTreeSet<RuleId>,
+    reviews: Vec<TextReview>,
     fresh: Freshly,
     refused_addresses: Vec<(Address, Channel)>,
     mirror: HashMap<PatientId, Vec<MirrorRow>>,
@@ -47,6 +51,7 @@ pub(super) fn deciding(settings: &Settings, providers: &Providers) -> rules::Set
         budget: rules::Budget { per_day: settings.send.per_day, per_week: settings.send.per_week },
         channels: providers.channels(),
         region: settings.organisation.region.clone(),
+        second_language: settings.send.second_language.clone(),
         ..rules::Settings::default()
     }
 }
@@ -61,6 +66,14 @@ pub(super) struct Subject {
     resource_version: Option<ResourceVersion>,
     pub(super) appointment: Option<Appointment>,
     resource_state: State,
+    /// Where the rule puts the visits of a day into one message.
+    pub(super) others: Others,
+}
+
+impl Subject {
+    pub(super) fn patient_value(&self) -> Option<&Value> {
+        self.patient_value.as_ref()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +95,14 @@ impl Outbox {
         let mut mirror = view.mirror_of_patients(ehr, &all).await?;
         merges.fold(&mut mirror, |row| row.version.key.resource_type != ResourceType::Patient);
         let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
+        let (rules, broken) = self.live_rules().await?;
+        let of_day = |it: &Reminder| {
+            let rows = mirror.get(&it.patient).map_or(&[][..], Vec::as_slice);
+            same_day::candidates(rules.get(&it.plan.rule), it, rows)
+        };
         let mut keys: Vec<ResourceKey> =
             reminders.iter().flat_map(|it| [patient_key(&it.patient), it.plan.occasion.resource.clone()]).collect();
+        keys.extend(reminders.iter().flat_map(|it| of_day(it)));
         keys.sort();
         keys.dedup();
         let fresh = self.reread(ehr, keys, &patients).await;
@@ -104,7 +123,9 @@ impl Outbox {
                 self.settings.organisation.zone,
                 now,
             ),
-            rules: self.live_rules().await?,
+            rules,
+            broken,
+            reviews: view.text_reviews().await?,
             enrolments: merges.enrolments(view.enrolments_of(ehr, &all).await?),
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
             contacts: contacts_of(&view, &merges, ehr, &all, now - TimeDelta::days(BUDGET_DAYS)).await?,
@@ -117,29 +138,31 @@ impl Outbox {
         })
     }
 
-    /// The live rules, compiled.
-    pub(super) async fn live_rules(&self) -> Result<BTreeMap<RuleId, CompiledRule>, OutboxError> {
+    /// The live rules, compiled, and those that cannot be.
+    async fn live_rules(&self) -> Result<(BTreeMap<RuleId, CompiledRule>, BTreeSet<RuleId>), OutboxError> {
         let live = self.store.view(&self.tenant).live_rules().await?;
         let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(id, version), _| live.iter().any(|rule| rule.id == *id && rule.version == *version));
-        let mut compiled = BTreeMap::new();
+        let (mut compiled, mut broken) = (BTreeMap::new(), BTreeSet::new());
         for rule in live {
             let id = rule.id.clone();
             let key = (rule.id.clone(), rule.version.clone());
             let rule = match known.get(&key) {
                 Some(rule) => rule.clone(),
-                None => {
-                    let rule = CompiledRule::compile(rule).map_err(|problems| OutboxError::Rule {
-                        rule: id.to_string(),
-                        problem: problems.first().map(ToString::to_string).unwrap_or_default(),
-                    })?;
-                    known.insert(key, rule.clone());
-                    rule
-                }
+                None => match CompiledRule::compile(rule) {
+                    Ok(rule) => {
+                        known.insert(key, rule.clone());
+                        rule
+                    }
+                    Err(_) => {
+                        broken.insert(id);
+                        continue;
+                    }
+                },
             };
             compiled.insert(id, rule);
         }
-        Ok(compiled)
+        Ok((compiled, broken))
     }
 
     fn addresses(&self, fresh: Option<&Reread>, rows: &[MirrorRow], now: DateTime<Utc>) -> Vec<Address> {
@@ -209,7 +232,7 @@ impl Gathered {
             .as_ref()
             .filter(|_| resource_key.resource_type == ResourceType::Appointment)
             .and_then(|value| fhir::read::appointment(value).value);
-        Subject {
+        let mut subject = Subject {
             patient_version: patient_value.as_ref().and_then(fhir::read::version_of),
             resource_version: resource_value.as_ref().and_then(fhir::read::version_of),
             patient,
@@ -218,7 +241,19 @@ impl Gathered {
             resource_value,
             appointment,
             resource_state,
-        }
+            others: Others::default(),
+        };
+        subject.others = self.others(reminder, &subject, now);
+        subject
+    }
+
+    pub(super) fn rows_of(&self, patient: &PatientId) -> &[MirrorRow] {
+        self.mirror.get(patient).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the EHR said that it has no such resource any more.
+    pub(super) fn is_gone(&self, key: &ResourceKey) -> bool {
+        matches!(self.fresh.resources.get(key), Some(Reread::Gone))
     }
 
     fn reading(&self, patient: &PatientId, key: &ResourceKey) -> (State, Option<Value>) {
@@ -247,6 +282,9 @@ impl Gathered {
         more: &[DateTime<Utc>],
     ) -> crate::domain::Decision {
         let now = outbox.now();
+        if self.broken.contains(&reminder.plan.rule) {
+            return broken(outbox, reminder, now);
+        }
         let patient =
             subject.patient.as_ref().zip(subject.patient_value.as_ref()).zip(subject.patient_version.as_ref());
         let patient = patient.map(|((patient, value), version)| PatientRecord { version, patient, value });
@@ -302,10 +340,38 @@ impl Gathered {
             guardians: &[],
             dead_addresses: &self.refused_addresses,
             contacts: &contacts,
+            reviews: &self.reviews,
             settings: &outbox.deciding,
         };
         let id = crate::domain::DecisionId(outbox.store.new_id());
-        rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now)
+        let mut decision = rules::decide(id, reminder, self.rules.get(&reminder.plan.rule), &facts, now);
+        let recheck = TimeDelta::minutes(i64::from(outbox.deciding.recheck_minutes.max(1)));
+        subject.others.hold_back(&mut decision, now + recheck);
+        decision
+    }
+}
+
+/// A rule that cannot be used says nothing, neither for a reminder nor against it: it waits until somebody put it right.
+fn broken(outbox: &Outbox, reminder: &Reminder, now: DateTime<Utc>) -> Decision {
+    let reason = Reason::RuleBroken;
+    let expires_at = reminder.plan.expires_at;
+    let soon = now + TimeDelta::minutes(i64::from(outbox.deciding.recheck_minutes.max(1)));
+    Decision {
+        id: DecisionId(outbox.store.new_id()),
+        reminder: reminder.id,
+        rule_version: reminder.plan.rule_version.clone(),
+        at: now,
+        verdict: if expires_at <= now {
+            Verdict::Expire(reason)
+        } else {
+            Verdict::Wait { until: soon.min(expires_at), reason }
+        },
+        checks: vec![Check {
+            name: "rule_live".to_owned(),
+            result: CheckResult::Unknown,
+            words: "the rule cannot be used as it stands; `beckon rules check` says why".to_owned(),
+        }],
+        facts: Vec::new(),
     }
 }
 

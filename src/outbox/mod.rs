@@ -4,6 +4,7 @@
 //! ours and no pages.
 
 mod deliver;
+mod escalation;
 mod facts;
 mod flood;
 mod intake;
@@ -14,6 +15,7 @@ mod release;
 mod replies;
 mod reread;
 mod retry;
+mod same_day;
 mod stages;
 mod write_back;
 
@@ -43,8 +45,6 @@ pub enum OutboxError {
     Connect(#[from] ConnectError),
     #[error("what calls the providers ended unexpectedly: {0}")]
     Carrier(String),
-    #[error("the live rule {rule} cannot be compiled: {problem}")]
-    Rule { rule: String, problem: String },
 }
 
 /// How many rows one turn takes of each kind.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::deliver::{Ready, opened};
+use super::escalation;
 use super::facts::{Gathered, Subject, contacts_of};
 use super::flood::{LOOK_BACK_HOURS, is_flood};
 use super::stages::Stage;
@@ -25,7 +26,7 @@ impl Outbox {
     /// Decides on due reminders and delivers those released. Answers how many were decided and how many sent.
     ///
     /// # Errors
-    /// The store refuses, or a live rule cannot be compiled.
+    /// The store refuses.
     pub async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
         let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, BATCH).await?;
@@ -44,7 +45,7 @@ impl Outbox {
             }
         }
         decided += held.len();
-        self.settle_undelivered(held).await?;
+        self.settle_undelivered(held, &BTreeMap::new()).await?;
         self.watcher.ended(Stage::Claim);
         let mut sent = 0;
         for (ehr, reminders) in by_ehr {
@@ -99,6 +100,7 @@ impl Outbox {
         let mut settled = Vec::new();
         let mut stale = Vec::new();
         let mut denied = BTreeSet::new();
+        let mut for_people = BTreeMap::new();
         for reminder in reminders {
             let subject = gathered.subject(&reminder, now);
             let more = spent.get(&reminder.patient).map_or(&[][..], Vec::as_slice);
@@ -131,6 +133,8 @@ impl Outbox {
             {
                 denied.insert(reminder.patient.clone());
             }
+            for_people
+                .extend(escalation::reason(&gathered.rules, &reminder, &decision.verdict).map(|it| (reminder.id, it)));
             match message {
                 Some(message) => {
                     spent.entry(reminder.patient.clone()).or_default().push(now);
@@ -140,7 +144,7 @@ impl Outbox {
             }
         }
         self.watcher.ended(Stage::Decide);
-        self.settle_undelivered(settled).await?;
+        self.settle_undelivered(settled, &for_people).await?;
         self.remember_fresh(ehr, &gathered, &stale).await?;
         self.remember_consents(ehr, &gathered, &denied).await?;
         self.hand_over(Judged { ehr: ehr.clone(), at: now, ready, known: gathered.known_contacts() }).await
@@ -228,6 +232,7 @@ impl Outbox {
             patient,
             appointment: subject.appointment.as_ref(),
             facility: &gathered.facilities.of(subject.appointment.as_ref()),
+            others: &subject.others.visits,
             link: None,
             now: self.now(),
         };
@@ -235,7 +240,12 @@ impl Outbox {
     }
 
     /// Stores decisions that send nothing.
-    async fn settle_undelivered(&self, decided: Vec<Decided>) -> Result<(), OutboxError> {
+    /// Those in `for_people` are handed to staff.
+    async fn settle_undelivered(
+        &self,
+        decided: Vec<Decided>,
+        for_people: &BTreeMap<ReminderId, Reason>,
+    ) -> Result<(), OutboxError> {
         if decided.is_empty() {
             return Ok(());
         }
@@ -244,6 +254,7 @@ impl Outbox {
         tx.settle_reminders(&decided).await?;
         let events = decided.iter().map(|it| decided_event(&tx, it)).collect();
         tx.append_all(events).await?;
+        escalation::open_tasks(&mut tx, &decided, for_people).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -83,13 +83,17 @@ pub(super) async fn ground(
     options: &PullOptions,
 ) -> Result<Ground, PullError> {
     let view = store.view(tenant);
-    let mut compiled = Vec::new();
+    let (mut compiled, mut live) = (Vec::new(), BTreeSet::new());
     for rule in view.live_rules().await? {
-        let id = rule.id.to_string();
-        compiled.push(CompiledRule::compile(rule).map_err(|problems| PullError::Rule {
-            rule: id,
-            problem: problems.first().map(ToString::to_string).unwrap_or_default(),
-        })?);
+        live.insert(rule.id.clone());
+        match CompiledRule::compile(rule) {
+            Ok(rule) => compiled.push(rule),
+            // It stops nothing but itself: what it had planned stays, and an alert tells of it.
+            Err(problems) => {
+                let problem = problems.first().map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%problem, "a live rule cannot be used and plans nothing");
+            }
+        }
     }
     let locations = view.mirror_of_type(ehr, ResourceType::Location).await?;
     let facilities = Facilities::read(
@@ -107,7 +111,7 @@ pub(super) async fn ground(
     Ok(Ground {
         ehr: ehr.clone(),
         kinds: kinds.into_iter().collect(),
-        live: compiled.iter().map(|rule| rule.id().clone()).collect(),
+        live,
         rules: compiled,
         facilities,
         covered: view.covered_types(ehr).await?,

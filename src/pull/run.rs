@@ -27,8 +27,6 @@ pub enum PullError {
     Ehr(#[from] EhrError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the live rule {rule} cannot be compiled: {problem}")]
-    Rule { rule: String, problem: String },
 }
 
 /// Without these no reminder can be made or timed. Locations come first: they tell the clock on the wall.

@@ -1,16 +1,17 @@
 //! A rule, checked and ready to be asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use fhirpath::{Expression, Root};
 
-use crate::domain::{ResourceType, Rule, RuleId, RuleVersionId};
+use crate::domain::{ResourceType, Review, Rule, RuleId, RuleVersionId, TextReview};
 use crate::fhir;
 
 use super::conditions::{Conditions, SINGLE_VARIABLES, mirrored_type, variable_of};
 use super::problem::{RuleProblem, Severity, did_you_mean};
+use super::schedule::Schedule;
 use super::templates::Templates;
 
 /// A rule whose expressions and texts were compiled and checked. Cheap to clone.
@@ -23,6 +24,8 @@ struct Compiled {
     conditions: Conditions,
     templates: Templates,
     warnings: Vec<RuleProblem>,
+    /// By language.
+    text_versions: BTreeMap<String, String>,
 }
 
 /// Where each part of a rule stands in its file.
@@ -58,7 +61,8 @@ impl CompiledRule {
         let is_sound = problems.iter().all(|problem| problem.severity == Severity::Warning);
         match conditions {
             Some(conditions) if is_sound => {
-                Ok(Self(Arc::new(Compiled { rule, conditions, templates, warnings: problems })))
+                let text_versions = text_versions(&rule);
+                Ok(Self(Arc::new(Compiled { rule, conditions, templates, warnings: problems, text_versions })))
             }
             _ => Err(problems),
         }
@@ -81,6 +85,25 @@ impl CompiledRule {
         &self.0.warnings
     }
 
+    /// The hash of all texts in a language: what a reviewer read. `None` where there are none.
+    pub fn text_version(&self, language: &str) -> Option<&str> {
+        self.0.text_versions.get(language).map(String::as_str)
+    }
+
+    /// The languages that it has texts in.
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.0.text_versions.keys().map(String::as_str)
+    }
+
+    /// Whether messages may go out in a language: it is an original, or a qualified person read its texts over, as they
+    /// stand now.
+    pub fn is_cleared(&self, language: &str, reviews: &[TextReview]) -> bool {
+        let of_texts = |it: &TextReview| {
+            it.rule == *self.id() && it.language == language && Some(it.texts.as_str()) == self.text_version(language)
+        };
+        self.rule().reviews.get(language) != Some(&Review::None) || reviews.iter().any(of_texts)
+    }
+
     pub(super) fn conditions(&self) -> &Conditions {
         &self.0.conditions
     }
@@ -95,12 +118,24 @@ fn version(rule: &Rule) -> RuleVersionId {
     let content = Rule { version: RuleVersionId::new(""), ..rule.clone() };
     // A rule is strings, numbers and maps with string keys: it always serialises.
     let canonical = serde_json::to_vec(&content).unwrap_or_default();
-    let hash = digest::digest(&digest::SHA256, &canonical);
-    let mut text = String::with_capacity(64);
-    for byte in hash.as_ref() {
-        text.push_str(&format!("{byte:02x}"));
+    RuleVersionId::new(hex(digest::digest(&digest::SHA256, &canonical).as_ref()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn text_versions(rule: &Rule) -> BTreeMap<String, String> {
+    let mut hashes: BTreeMap<String, digest::Context> = BTreeMap::new();
+    for (file, text) in &rule.templates {
+        let Some(language) = file.split('.').next() else { continue };
+        let hash = hashes.entry(language.to_owned()).or_insert_with(|| digest::Context::new(&digest::SHA256));
+        for part in [file, text] {
+            hash.update(part.as_bytes());
+            hash.update(&[0]);
+        }
     }
-    RuleVersionId::new(text)
+    hashes.into_iter().map(|(language, hash)| (language, hex(hash.finish().as_ref()))).collect()
 }
 
 fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<RuleProblem>) -> Option<Conditions> {
@@ -112,10 +147,15 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
     };
     let condition = compile(&rule.condition, "condition");
     let unless = rule.unless.as_deref().map(|unless| compile(unless, "unless"));
-    let anchor = compile(&rule.anchor, "anchor");
+    let until = rule.until.as_deref().map(|until| compile(until, "cadence.until"));
+    let anchor = rule.schedule.is_none().then(|| compile(&rule.anchor, "anchor"));
     let mut variants = Vec::new();
-    let mut all_compiled = !matches!(unless, Some(None));
+    let mut all_compiled = [&unless, &until, &anchor].into_iter().all(|it| !matches!(it, Some(None)));
+    let mut step_unless = Vec::new();
     for (step_index, step) in rule.steps.iter().enumerate() {
+        let unless = step.unless.as_deref().map(|unless| compile(unless, &format!("step.{step_index}.unless")));
+        all_compiled &= !matches!(unless, Some(None));
+        step_unless.push(unless.flatten());
         let mut of_step = Vec::new();
         for (index, variant) in step.variants.iter().enumerate() {
             let when = variant.when.as_deref().map(|when| compile(when, &format!("step.{step_index}.variant.{index}")));
@@ -132,8 +172,23 @@ fn compile_conditions(rule: &Rule, places: &impl Places, problems: &mut Vec<Rule
             format!("no expression reads %{}: the rule waits for complete {kind} data for nothing", variable_of(*kind)),
         ));
     }
+    let schedule = match rule.schedule.as_deref().map(Schedule::parse).transpose() {
+        Ok(schedule) => schedule,
+        Err(what) => {
+            problems.push(RuleProblem::error(rule.id.as_str(), "rule.toml", places.line("schedule"), what));
+            return None;
+        }
+    };
     all_compiled.then_some(())?;
-    Some(Conditions { condition: condition?, unless: unless.flatten(), anchor: anchor?, variants })
+    Some(Conditions {
+        condition: condition?,
+        unless: unless.flatten(),
+        until: until.flatten(),
+        anchor: anchor.flatten(),
+        schedule,
+        step_unless,
+        variants,
+    })
 }
 
 fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<RuleProblem>) -> Option<Expression> {
@@ -151,10 +206,15 @@ fn compile_one(rule: &Rule, source: &str, line: Option<u32>, problems: &mut Vec<
     };
     for name in &expression.references().variables {
         let listed = mirrored_type(name);
-        if name == "appointment" && rule.resource != ResourceType::Appointment {
+        let of_visits = match name.as_str() {
+            "appointment" | "confirmed" => rule.resource == ResourceType::Appointment,
+            "modality" => matches!(rule.resource, ResourceType::Appointment | ResourceType::Encounter),
+            _ => true,
+        };
+        if !of_visits {
             problems.push(error(
                 line,
-                format!("%appointment is known only in rules about an Appointment, not {}", rule.resource),
+                format!("%{name} is known only in rules about an Appointment, not {}", rule.resource),
             ));
         } else if let Some(kind) = listed.filter(|kind| !rule.reads.contains(kind)) {
             problems.push(

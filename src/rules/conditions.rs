@@ -7,19 +7,25 @@ use chrono_tz::Tz;
 use fhirpath::{Environment, Expression, Truth};
 use serde_json::Value;
 
-use crate::domain::{ResourceType, Rule};
+use crate::domain::{ResourceKey, ResourceType, Rule};
 use crate::fhir;
 
 use super::moment::start_of_day;
-use super::value_sets;
+use super::schedule::Schedule;
 use super::{Mirror, Mirrored};
+use super::{modality, value_sets};
 
 /// The compiled expressions of one rule.
 #[derive(Debug, Clone)]
 pub(super) struct Conditions {
     pub condition: Expression,
     pub unless: Option<Expression>,
-    pub anchor: Expression,
+    pub until: Option<Expression>,
+    /// Absent where the rule goes by its schedule.
+    pub anchor: Option<Expression>,
+    pub schedule: Option<Schedule>,
+    /// For each step, what makes it alone unnecessary.
+    pub step_unless: Vec<Option<Expression>>,
     /// For each step, for each of its variants.
     pub variants: Vec<Vec<Option<Expression>>>,
 }
@@ -27,12 +33,12 @@ pub(super) struct Conditions {
 impl Conditions {
     /// Whether the answer to who is meant can change while no data changes.
     pub(super) fn selects_by_clock(&self) -> bool {
-        reads_clock(&self.condition) || reads_clock(&self.anchor)
+        reads_clock(&self.condition) || self.anchor.as_ref().is_some_and(reads_clock)
     }
 
     /// Whether a step can become necessary while no data changes.
     pub(super) fn excuses_by_clock(&self) -> bool {
-        self.unless.as_ref().is_some_and(reads_clock)
+        [&self.unless, &self.until].into_iter().chain(&self.step_unless).flatten().any(reads_clock)
     }
 }
 
@@ -101,11 +107,17 @@ impl<'a> Subject<'a> {
         let rule = self.rule;
         let mut environment = Environment::new(local)
             .with_member_of(move |url, system, code| value_sets::contains(rule, url, system, code));
+        if expression.references().functions.contains("resolve") {
+            let (mirror, patient) = (self.mirror, self.patient);
+            environment = environment.with_resolve(move |reference| resolve(mirror, patient, reference));
+        }
         for name in &expression.references().variables {
             environment = match name.as_str() {
                 "patient" => environment.with_resource("patient", self.patient),
                 "today" => environment.with_value("today", fhirpath::Date::from(local.date_naive())),
                 "now" => environment.with_value("now", fhirpath::DateTime::from(local)),
+                "modality" => environment.with_value("modality", modality::of(self.resource)),
+                "confirmed" => environment.with_value("confirmed", self.is_confirmed()),
                 "appointment" if rule.resource == ResourceType::Appointment => {
                     environment.with_resource("appointment", self.resource)
                 }
@@ -118,10 +130,29 @@ impl<'a> Subject<'a> {
         }
         environment
     }
+
+    /// Whether the patient said yes (R4 Appointment.participant.status).
+    fn is_confirmed(&self) -> bool {
+        let Some(id) = self.patient["id"].as_str() else { return false };
+        let participants = self.resource["participant"].as_array().map_or(&[][..], Vec::as_slice);
+        participants.iter().any(|it| {
+            let actor = it["actor"]["reference"].as_str().and_then(|actor| actor.rsplit_once("Patient/"));
+            it["status"] == "accepted" && actor.is_some_and(|(_, of)| of == id)
+        })
+    }
+}
+
+/// What a reference leads to within the patient's mirror.
+fn resolve<'a>(mirror: &Mirror<'a>, patient: &'a Value, reference: &str) -> Option<&'a Value> {
+    let key = ResourceKey::from_reference(reference)?;
+    if key.resource_type == ResourceType::Patient {
+        return (patient["id"].as_str() == Some(&key.id)).then_some(patient);
+    }
+    mirror.of(key.resource_type).iter().find(|it| it.version.key == key).map(|it| it.value)
 }
 
 /// Variables that are no list of mirrored resources.
-pub(super) const SINGLE_VARIABLES: [&str; 4] = ["patient", "appointment", "today", "now"];
+pub(super) const SINGLE_VARIABLES: [&str; 6] = ["patient", "appointment", "today", "now", "modality", "confirmed"];
 
 /// `%conditions` for Condition, `%medicationRequests` for MedicationRequest.
 pub(super) fn variable_of(kind: ResourceType) -> String {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::domain::{
     Address, Appointment, Channel, ContactPoint, Enrolment, Language, OptOut, Patient, Reminder, ResourceType,
-    ResourceVersion,
+    ResourceVersion, TextReview,
 };
 
 use super::{Consents, Settings};
@@ -158,5 +158,7 @@ pub struct DecideFacts<'a> {
     /// When the person was last sent a message that counts against the budget, in the past 8 days, any order. One entry
     /// a message, not an attempt or a hop of a cascade.
     pub contacts: &'a [DateTime<Utc>],
+    /// Recorded reviews of texts, of any rule.
+    pub reviews: &'a [TextReview],
     pub settings: &'a Settings,
 }

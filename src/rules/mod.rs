@@ -13,14 +13,18 @@ mod facts;
 mod folder;
 mod format;
 mod hours;
+mod modality;
 mod moment;
 mod moment_text;
 mod plan;
 mod problem;
+mod readability;
+mod schedule;
 mod segments;
 mod settings;
 mod templates;
 mod value_sets;
+mod who;
 mod wording;
 mod zones;
 
@@ -36,12 +40,15 @@ pub use hours::next_opening;
 pub use moment::start_of_day;
 pub use plan::{Changes, Ended, NotApplicable, Plan, Update, plan, reconcile, retire};
 pub use problem::{RuleProblem, Severity};
+pub use readability::ReadingLevel;
 pub use segments::{Encoding, Segments, sms_segments};
 pub use settings::{AllowedHours, Budget, Settings};
-pub use templates::{Organisation, RenderError, RenderFacts, render, render_sample};
+pub use templates::{Organisation, RenderError, RenderFacts, TextSheet, render, render_sample, text_sheets};
 pub use zones::{Zones, zone_candidates};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
 
 use crate::domain::{ResourceType, Rule};
 
@@ -50,4 +57,18 @@ use crate::domain::{ResourceType, Rule};
 fn coverage_gap(rule: &Rule, mirror: &Mirror<'_>, now: DateTime<Utc>) -> Option<ResourceType> {
     let freshness = TimeDelta::minutes(i64::from(rule.freshness_minutes));
     rule.reads.iter().copied().find(|kind| mirror.covered_at(*kind).is_none_or(|at| now - at > freshness))
+}
+
+/// Whether a rule is about this resource of a patient: what one message names together must be so each for itself. Not
+/// known counts as no.
+pub fn is_about(
+    rule: &CompiledRule,
+    resource: &Value,
+    patient: &Value,
+    mirror: &Mirror<'_>,
+    at: DateTime<Utc>,
+    zone: Tz,
+) -> bool {
+    let subject = conditions::Subject { rule: rule.rule(), resource, patient, mirror, at, zone };
+    matches!(subject.holds(&rule.conditions().condition), Ok(Some(true)))
 }

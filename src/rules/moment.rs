@@ -1,16 +1,25 @@
 //! Instants relative to an anchor, on the wall clock of a facility.
 
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc, Weekday,
+};
 use chrono_tz::Tz;
 
-use crate::domain::{Moment, Offset};
+use crate::domain::{Holiday, Moment, Offset};
 
 /// The instant that `moment` names when it is counted from `anchor` in `zone`.
 ///
-/// Minutes are elapsed time. Days and months keep the wall clock across a change of summer time; months are clamped to
-/// the last day. `None` only outside the calendar.
-pub(super) fn resolve(moment: &Moment, anchor: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-    let moved = offset(anchor, moment.offset, zone)?;
+/// Minutes are elapsed time. Days, working days and months keep the wall clock across a change of summer time; months
+/// are clamped to the last day. *At once* has no instant of its own: the planner knows when it planned; here it is the
+/// anchor. `None` only outside the calendar.
+pub(super) fn resolve(moment: &Moment, anchor: DateTime<Utc>, zone: Tz, holidays: &[Holiday]) -> Option<DateTime<Utc>> {
+    let moved = match moment.offset {
+        Offset::WorkingDays(days) => {
+            let local = anchor.with_timezone(&zone).naive_local();
+            on_wall(working_days(local.date(), days, holidays)?.and_time(local.time()), zone)?
+        }
+        by => offset(anchor, by, zone)?,
+    };
     match moment.at_time {
         None => Some(moved),
         Some(time) => on_wall(moved.with_timezone(&zone).date_naive().and_time(time), zone),
@@ -22,7 +31,8 @@ pub(super) fn offset(anchor: DateTime<Utc>, by: Offset, zone: Tz) -> Option<Date
     let local = anchor.with_timezone(&zone).naive_local();
     match by {
         Offset::Minutes(minutes) => anchor.checked_add_signed(TimeDelta::try_minutes(minutes)?),
-        Offset::Days(0) | Offset::Months(0) => Some(anchor),
+        Offset::AtOnce | Offset::Days(0) | Offset::Months(0) | Offset::WorkingDays(0) => Some(anchor),
+        Offset::WorkingDays(days) => on_wall(working_days(local.date(), days, &[])?.and_time(local.time()), zone),
         Offset::Days(days) => {
             let count = Days::new(days.unsigned_abs());
             let day = if days < 0 { local.checked_sub_days(count) } else { local.checked_add_days(count) };
@@ -34,6 +44,27 @@ pub(super) fn offset(anchor: DateTime<Utc>, by: Offset, zone: Tz) -> Option<Date
             on_wall(day?, zone)
         }
     }
+}
+
+/// The day that is so many working days after (negative: before) `day`, which itself need not be one.
+fn working_days(day: NaiveDate, count: i64, holidays: &[Holiday]) -> Option<NaiveDate> {
+    let mut day = day;
+    let mut left = count.unsigned_abs();
+    while left > 0 {
+        day = if count < 0 { day.pred_opt()? } else { day.succ_opt()? };
+        if is_working_day(day, holidays) {
+            left -= 1;
+        }
+    }
+    Some(day)
+}
+
+fn is_working_day(day: NaiveDate, holidays: &[Holiday]) -> bool {
+    let is_holiday = |it: &Holiday| match it {
+        Holiday::Yearly { month, day: of_month } => day.month() == *month && day.day() == *of_month,
+        Holiday::On(date) => *date == day,
+    };
+    !matches!(day.weekday(), Weekday::Sat | Weekday::Sun) && !holidays.iter().any(is_holiday)
 }
 
 /// The instant at which the clock on the wall shows `local`. Where the clock skips it, the first minute that exists
@@ -94,7 +125,7 @@ mod tests {
             ("2026-08-31T14:00:00Z", Offset::Months(6), None, America::New_York, "2027-02-28T15:00:00Z"),
             ("2026-06-10T14:00:00Z", Offset::Days(0), None, America::New_York, "2026-06-10T14:00:00Z"),
         ] {
-            let got = resolve(&moment(offset, time), at(anchor), zone).unwrap();
+            let got = resolve(&moment(offset, time), at(anchor), zone, &[]).unwrap();
             assert_eq!(got, at(expected), "{anchor} {offset:?} {time:?} {zone}");
         }
     }
@@ -102,6 +133,29 @@ mod tests {
     #[test]
     fn an_anchor_in_the_second_pass_of_a_repeated_hour_stays_where_it_is() {
         let second_pass = at("2026-11-01T06:30:00Z");
-        assert_eq!(resolve(&moment(Offset::Days(0), None), second_pass, America::New_York), Some(second_pass));
+        assert_eq!(resolve(&moment(Offset::Days(0), None), second_pass, America::New_York, &[]), Some(second_pass));
+    }
+
+    #[test]
+    fn working_days_step_over_weekends_and_holidays() {
+        let holidays =
+            [Holiday::Yearly { month: 12, day: 25 }, Holiday::On(NaiveDate::from_ymd_opt(2026, 7, 3).unwrap())];
+        for (anchor, days, time, expected) in [
+            // A Wednesday at 10:00 in Chicago; the Monday before.
+            ("2026-06-10T15:00:00Z", -2, None, "2026-06-08T15:00:00Z"),
+            // A Monday; two working days before is the Thursday.
+            ("2026-06-08T15:00:00Z", -2, Some((10, 0)), "2026-06-04T15:00:00Z"),
+            // From a Sunday on, the next working day is Monday.
+            ("2026-06-07T15:00:00Z", 1, None, "2026-06-08T15:00:00Z"),
+            // Friday 3 July 2026 is kept as the holiday of the fourth.
+            ("2026-07-06T15:00:00Z", -1, None, "2026-07-02T15:00:00Z"),
+            // Christmas, a weekend, and the clocks of winter.
+            ("2026-12-24T16:00:00Z", 1, Some((9, 0)), "2026-12-28T15:00:00Z"),
+            ("2026-11-02T16:00:00Z", -1, None, "2026-10-30T15:00:00Z"),
+        ] {
+            let got =
+                resolve(&moment(Offset::WorkingDays(days), time), at(anchor), America::Chicago, &holidays).unwrap();
+            assert_eq!(got, at(expected), "{anchor} {days}");
+        }
     }
 }

@@ -17,6 +17,9 @@ pub struct Settings {
     /// Language of a person whose record names none (primary subtag). A person whose record names languages that have
     /// no template gets nothing: the default is never a silent fallback.
     pub default_language: String,
+    /// What the clinic declares to write in where no cleared text is in a language that the person reads (primary
+    /// subtag). Absent means that such a person gets nothing.
+    pub second_language: Option<String>,
     /// Whether a number or address that the person gave is basis enough where no consent record speaks
     /// (47 CFR 64.1200, FCC 2015).
     pub allow_without_consent: bool,
@@ -34,6 +37,7 @@ impl Default for Settings {
             channels: vec![Channel::Email, Channel::Sms],
             region: "US".to_owned(),
             default_language: "en".to_owned(),
+            second_language: None,
             allow_without_consent: true,
             age_of_majority: 18,
             recheck_minutes: 15,

@@ -25,9 +25,9 @@ use uuid::Uuid;
 use super::tables::{
     alert, attempt, blind_index, bulk_export, bulk_file, cohort, data_key, decision, ehr, ehr_budget, ehr_key,
     ehr_usage, enrolment, event, halt, hl7_message, leader, message, mirror, opt_out, patient, patient_merge,
-    pull_run, quarantine,
-    quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live, rule_version,
-    send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
+    pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster,
+    rule_live, rule_version, send_mode, staff, staff_session, staff_task, tenant, tenant_key, text_review, watermark,
+    write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -65,6 +65,8 @@ macro_rules! for_each_table {
             hl7_message,
             rule_version,
             rule_live,
+            text_review,
+            staff_task,
             enrolment,
             reminder,
             decision,

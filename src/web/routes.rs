@@ -6,7 +6,7 @@ use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
     accounts, demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending,
-    switches, today, worklist,
+    switches, tasks, today, worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;
@@ -52,6 +52,8 @@ pub fn table() -> Vec<Declared> {
         Declared::post("/patients/{ehr}/{patient}/opt-outs", CLINICIAN, switches::opt_out),
         Declared::get("/worklist", SignedIn, worklist::worklist),
         Declared::post("/worklist/{id}/acknowledge", OPERATORS, worklist::acknowledge),
+        Declared::get("/tasks", CARE, tasks::tasks),
+        Declared::post("/tasks/{id}/done", CLINICIAN, tasks::done),
         Declared::get("/quarantine", SignedIn, quarantine::quarantine),
         Declared::get("/accounts", SignedIn, accounts::accounts),
         Declared::get("/accounts/{ehr}/{day}", CARE, accounts::day),

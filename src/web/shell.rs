@@ -57,6 +57,7 @@ const CARE: &[Role] = &[Role::Clinician, Role::Compliance];
 const RAIL: &[(&str, &str, &str, &[Role])] = &[
     ("/", "Today", "today", EVERYBODY),
     ("/worklist", "Worklist", "bell", EVERYBODY),
+    ("/tasks", "Tasks", "check", CARE),
     ("/patients", "Patients", "people", CARE),
     ("/reminders", "Reminders", "clock", EVERYBODY),
     ("/messages", "Messages", "message", EVERYBODY),

@@ -360,6 +360,35 @@ async fn an_alert_is_open_once_until_somebody_saw_it() {
 }
 
 #[tokio::test]
+async fn a_clinician_sees_what_was_handed_to_people_and_says_that_it_is_done() {
+    each_database(async |t| {
+        let clinic = Clinic::open(&t).await;
+        let gateway = Gateway::start(t).await;
+        let view = gateway.t.store.view(&gateway.t.tenant);
+        let one = std::slice::from_ref(&clinic.ada);
+        let reminders = view.reminders_of_patients(&clinic.ehr, one).await.unwrap().remove(&clinic.ada).unwrap();
+        let withheld = reminders.iter().find(|it| it.id == clinic.withheld).unwrap();
+        let mut tx = gateway.t.store.write(&gateway.t.tenant).await.unwrap();
+        let task = tx.open_staff_task(withheld, beckon::domain::Reason::NoLanguage).await.unwrap().unwrap();
+        assert_eq!(tx.open_staff_task(withheld, beckon::domain::Reason::NoLanguage).await.unwrap(), None);
+        tx.commit().await.unwrap();
+
+        let mut casey = gateway.signed_in(Role::Clinician).await;
+        let list = casey.get("/tasks").await;
+        assert!(list.shows("Lovelace") && list.shows("There is no template in a language the patient reads."));
+        let mut charlie = gateway.signed_in(Role::Compliance).await;
+        assert!(!charlie.get("/tasks").await.shows("class=\"button\" type=\"submit\">Done"));
+        assert_eq!(casey.post(&format!("/tasks/{task}/done"), &[]).await.status, 303);
+        assert!(casey.get("/tasks").await.shows("No task waits for anybody."));
+        assert!(casey.get("/tasks?all=yes").await.shows("Done by clinician-"));
+        assert_eq!(events(&gateway, EventKind::TaskOpened).await.len(), 1);
+        assert_eq!(events(&gateway, EventKind::TaskDone).await.len(), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn long_lists_come_a_page_at_a_time_without_losing_or_repeating_a_row() {
     let t = TestStore::sqlite().await;
     let clinic = Clinic::open(&t).await;

@@ -37,6 +37,8 @@ fn expected() -> Vec<(&'static str, &'static str, Access)> {
         ("POST", "/patients/{ehr}/{patient}/opt-outs", Access::Roles(&[CLINICIAN])),
         ("GET", "/worklist", Access::SignedIn),
         ("POST", "/worklist/{id}/acknowledge", Access::Roles(&[ADMIN, CLINICIAN])),
+        ("GET", "/tasks", Access::Roles(&[CLINICIAN, COMPLIANCE])),
+        ("POST", "/tasks/{id}/done", Access::Roles(&[CLINICIAN])),
         ("GET", "/quarantine", Access::SignedIn),
         ("GET", "/accounts", Access::SignedIn),
         ("GET", "/accounts/{ehr}/{day}", Access::Roles(&[CLINICIAN, COMPLIANCE])),

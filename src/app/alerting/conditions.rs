@@ -8,10 +8,11 @@ use secrecy::ExposeSecret as _;
 
 use super::super::AppError;
 use super::Alerting;
-use crate::domain::{AlertKind, AttemptState, Channel, EhrId, Reason};
+use crate::domain::{AlertKind, AttemptState, Channel, EhrId, Reason, Rule};
 use crate::ehr::connect::{self, ConnectError};
 use crate::ehr::keys::SigningAlg;
 use crate::outbox::Providers;
+use crate::rules::CompiledRule;
 use crate::store::{AttemptEnd, StoreError};
 
 /// Tries after which a write-back counts as stuck.
@@ -55,7 +56,23 @@ impl Alerting {
         found.push(self.without_zone().await?);
         found.extend(self.no_longer_held().await?);
         found.extend(self.disk_trouble());
+        found.extend(self.broken_rules().await?);
         Ok(found)
+    }
+
+    /// A version that was live may be refused by a later Beckon that knows better. Its reminders wait; the others go on.
+    async fn broken_rules(&self) -> Result<Vec<Condition>, StoreError> {
+        let live = self.store.view(&self.tenant).live_rules().await?;
+        let condition = |rule: Rule| {
+            let id = rule.id.clone();
+            let problems = CompiledRule::compile(rule).err();
+            let wrong = problems.map(|problems| {
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                format!("Its reminders wait; other rules go on. {first}. To check: beckon rules check")
+            });
+            Condition::new(AlertKind::RuleBroken, id.as_str(), wrong)
+        };
+        Ok(live.into_iter().map(condition).collect())
     }
 
     async fn pull_overdue(&self, ehr: &EhrId, added: chrono::DateTime<chrono::Utc>) -> Result<Condition, StoreError> {

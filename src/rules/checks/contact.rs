@@ -38,6 +38,7 @@ enum Obstacle {
     NoProvider,
     NoAddress,
     NoLanguage,
+    Unreviewed,
     Sensitive,
     DeadAddress,
     ConsentUnclear,
@@ -50,6 +51,7 @@ impl Obstacle {
         match self {
             Self::NoProvider | Self::NoAddress => Reason::NoContactPoint,
             Self::NoLanguage => Reason::NoLanguage,
+            Self::Unreviewed => Reason::TranslationUnreviewed,
             Self::Sensitive => Reason::SensitiveContent,
             Self::DeadAddress => Reason::AddressRefused,
             Self::ConsentUnclear => Reason::ConsentUnclear,
@@ -61,7 +63,7 @@ impl Obstacle {
     const fn check(self) -> &'static str {
         match self {
             Self::NoProvider | Self::NoAddress | Self::DeadAddress => "contact_point",
-            Self::NoLanguage => "language",
+            Self::NoLanguage | Self::Unreviewed => "language",
             Self::Sensitive => "detail",
             Self::ConsentUnclear | Self::ConsentDenied => "consent",
             Self::OptedOut => "opt_out",
@@ -87,8 +89,9 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
     };
     let readers = readers(case, &patient, findings);
     let template = template(case, &patient, findings)?;
-    let is_restricted =
-        patient.patient.restricted || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
+    let is_restricted = case.rule.rule().sensitive
+        || patient.patient.restricted
+        || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));
     if readers.is_empty() {
         for name in CHECKS {
             findings.skip(name, "there is no recipient");
@@ -102,7 +105,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
             match route(case, &patient, reader, channel, detail, template, is_restricted) {
                 Ok(mut release) => {
                     release.expires_at = expires_at;
-                    report(findings, &release, &passed_over, is_restricted);
+                    report(findings, &release, reader, &passed_over, is_restricted);
                     return Some(release);
                 }
                 Err(obstacle) => passed_over.push((channel, obstacle)),
@@ -168,6 +171,12 @@ fn readers<'a>(case: &Case<'a>, patient: &PatientRecord<'a>, findings: &mut Find
         }];
     }
     let why = if age.is_some() { "the patient is a minor" } else { "the patient's age is not known" };
+    if case.rule.rule().sensitive && !case.facts.guardians.is_empty() {
+        // What a minor may be treated for without the parents must not reach the parents.
+        let words = format!("{why}, and what the rule is about is for nobody else's eyes");
+        findings.fail(name, words, Verdict::Withhold(Reason::MinorConfidential));
+        return Vec::new();
+    }
     if case.facts.guardians.is_empty() {
         let verdict = Verdict::Withhold(Reason::MinorConfidential);
         let words = format!("{why}, and nobody is cleared to stand in");
@@ -271,7 +280,15 @@ fn route(
     } else {
         reader.languages.iter().map(Language::primary).collect()
     };
-    let Some(language) = languages.iter().find(|language| templates.has(language, channel, template)) else {
+    let exists = |language: &str| templates.has(language, channel, template);
+    let is_cleared = |language: &str| exists(language) && case.rule.is_cleared(language, case.facts.reviews);
+    // Declared by the clinic, and recorded with the decision: never a silent fallback.
+    let second = settings.second_language.as_deref();
+    let own = languages.iter().map(String::as_str).find(|it| is_cleared(it));
+    let Some(language) = own.or(second.filter(|it| is_cleared(it))) else {
+        if languages.iter().any(|it| exists(it)) {
+            return Err(Obstacle::Unreviewed);
+        }
         let has_plain = languages.iter().any(|language| {
             case.step.variants.iter().any(|variant| templates.has(language, channel, &variant.template))
         });
@@ -282,7 +299,7 @@ fn route(
         channel,
         address,
         template: template.to_owned(),
-        language: language.clone(),
+        language: language.to_owned(),
         detail,
         basis,
         expires_at: case.reminder.plan.expires_at,
@@ -324,7 +341,13 @@ fn carries(channel: Channel, point: &ContactPoint) -> bool {
     }
 }
 
-fn report(findings: &mut Findings, release: &Release, passed_over: &[(Channel, Obstacle)], is_restricted: bool) {
+fn report(
+    findings: &mut Findings,
+    release: &Release,
+    reader: &Reader<'_>,
+    passed_over: &[(Channel, Obstacle)],
+    is_restricted: bool,
+) {
     let earlier: Vec<String> = passed_over
         .iter()
         .map(|(channel, it)| format!("; {} passed over: {}", channel.in_words(), it.reason().words()))
@@ -345,5 +368,16 @@ fn report(findings: &mut Findings, release: &Release, passed_over: &[(Channel, O
         "detail",
         if is_restricted { "the record is restricted: neutral text" } else { "within what the channel may carry" },
     );
-    findings.pass("language", release.language.clone());
+    let reads_it = reader.languages.is_empty() || reader.languages.iter().any(|it| it.primary() == release.language);
+    findings.pass(
+        "language",
+        if reads_it {
+            release.language.clone()
+        } else {
+            format!(
+                "{}: the clinic's declared second language, for want of a text in the person's own",
+                release.language
+            )
+        },
+    );
 }

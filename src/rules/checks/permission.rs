@@ -1,5 +1,6 @@
 //! Whether the rule may contact this patient at all.
 
+use aws_lc_rs::digest;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::{EnrolmentState, Purpose, Reason, ResourceType, Verdict};
@@ -51,8 +52,12 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         Purpose::Operations => findings.pass("purpose", "operations"),
     }
     consent_read(case, findings);
+    control(case, findings);
     let name = "enrolment";
     match case.facts.enrolment.map(|it| (it.state, it)) {
+        None if case.rule.rule().who.only_enrolled => {
+            findings.fail(name, "nobody switched the rule on for this patient", Verdict::Cancel(Reason::NotEnrolled));
+        }
         None => findings.pass(name, "nobody switched the rule off for this patient"),
         Some((state, it)) if state.is_on(case.now) => findings.pass(name, format!("switched on by {}", person(&it.by))),
         Some((EnrolmentState::PausedUntil(until), it)) if until < case.reminder.plan.expires_at => {
@@ -70,5 +75,24 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         Some((_, it)) => {
             findings.fail(name, format!("switched off by {}", person(&it.by)), Verdict::Withhold(Reason::RuleOff));
         }
+    }
+}
+
+/// Which patients a rule leaves out for comparison depends on nothing but who they are: the same ones every time.
+fn control(case: &Case<'_>, findings: &mut Findings) {
+    let name = "control_arm";
+    let rule = case.rule.rule();
+    if rule.control_percent == 0 {
+        findings.skip(name, "the rule has no control arm");
+        return;
+    }
+    let text = format!("{}\0{}\0{}", rule.id, case.reminder.ehr, case.reminder.patient);
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let number = hash.as_ref().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    if number % 100 < u64::from(rule.control_percent) {
+        let words = format!("the patient is among the {} % who get no message", rule.control_percent);
+        findings.fail(name, words, Verdict::Withhold(Reason::ControlArm));
+    } else {
+        findings.pass(name, format!("the patient is not among the {} % who get no message", rule.control_percent));
     }
 }

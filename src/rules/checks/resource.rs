@@ -1,12 +1,15 @@
 //! The resource that the reminder is about: whether what was true when it was planned is true now.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
 
 use crate::domain::{Reason, ResourceType, Verdict};
 
 use super::super::conditions::Subject;
 use super::super::plan::{repetition_near, tolerance};
-use super::super::{Reading, coverage_gap, moment};
+use super::super::who::{Meant, is_meant};
+use super::super::{PatientRecord, Reading, coverage_gap, moment};
 use super::{Case, Findings};
 
 const UNREAD: &str = "there is no resource to look at";
@@ -44,7 +47,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) -> DateT
         ),
     }
     let (Some(record), Some(patient), Some(zone)) = (case.resource, case.patient, case.facility.zone) else {
-        for name in ["condition", "unless", "declined", "moved"] {
+        for name in ["who", "condition", "unless", "until", "step_unless", "declined", "moved"] {
             findings.skip(name, UNREAD);
         }
         return planned;
@@ -60,8 +63,12 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) -> DateT
     if let Some(appointment) = record.appointment {
         findings.fact("Appointment.status", appointment.status.as_str(), Some(record.version));
     }
+    who(case, &patient, record.value, zone, findings);
     condition(case, &subject, findings);
-    unless(case, &subject, findings);
+    excuse(case, &subject, "unless", case.rule.conditions().unless.as_ref(), Reason::ConditionNotMet, findings);
+    excuse(case, &subject, "until", case.rule.conditions().until.as_ref(), Reason::Stopped, findings);
+    let of_step = case.rule.conditions().step_unless.get(case.step_index).and_then(Option::as_ref);
+    excuse(case, &subject, "step_unless", of_step, Reason::ConditionNotMet, findings);
     match record.appointment {
         None => findings.skip("declined", "it is not an Appointment"),
         Some(appointment) if appointment.declined_by(&patient.patient.id) => {
@@ -108,21 +115,37 @@ fn condition(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
-fn unless(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) {
-    let name = "unless";
-    let Some(expression) = &case.rule.conditions().unless else {
+/// What makes a step unnecessary.
+fn excuse(
+    case: &Case<'_>,
+    subject: &Subject<'_>,
+    name: &str,
+    expression: Option<&fhirpath::Expression>,
+    reason: Reason,
+    findings: &mut Findings,
+) {
+    let Some(expression) = expression else {
         findings.skip(name, "the rule names nothing that makes it unnecessary");
         return;
     };
     match subject.holds(expression) {
         Ok(Some(false)) => findings.pass(name, "nothing makes it unnecessary"),
-        Ok(Some(true)) => findings.fail(
-            name,
-            "what the rule names under \"unless\" holds by now",
-            Verdict::Cancel(Reason::ConditionNotMet),
-        ),
+        Ok(Some(true)) => {
+            let words = format!("what the rule names under \"{name}\" holds by now");
+            findings.fail(name, words, Verdict::Cancel(reason));
+        }
         Ok(None) => findings.unknown(name, "whether it is unnecessary is not known", case.recheck(Reason::NotKnown)),
         Err(words) => findings.fail(name, words, Verdict::Withhold(Reason::ConditionFailed)),
+    }
+}
+
+fn who(case: &Case<'_>, patient: &PatientRecord<'_>, resource: &Value, zone: Tz, findings: &mut Findings) {
+    let name = "who";
+    let today = case.now.with_timezone(&zone).date_naive();
+    match is_meant(case.rule.rule(), patient.patient, patient.value, resource, today) {
+        Meant::Yes => findings.pass(name, "the patient is among those whom the rule is for"),
+        Meant::No(words) => findings.fail(name, words, Verdict::Cancel(Reason::NotMeant)),
+        Meant::Unknown(words) => findings.unknown(name, words, case.recheck(Reason::NotKnown)),
     }
 }
 
@@ -131,7 +154,10 @@ fn moved(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) -> Opt
     let name = "moved";
     let rule = case.rule.rule();
     let was = case.reminder.plan.occasion.anchor;
-    let anchor = match subject.instant(&case.rule.conditions().anchor) {
+    let Some(expression) = &case.rule.conditions().anchor else {
+        return on_schedule(case, was, subject.zone, findings);
+    };
+    let anchor = match subject.instant(expression) {
         Ok(anchor) => anchor.and_then(|anchor| repetition_near(rule, anchor, was, subject.zone)),
         Err(words) => {
             findings.fail(name, words, Verdict::Withhold(Reason::ConditionFailed));
@@ -158,5 +184,17 @@ fn moved(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings) -> Opt
         minutes => format!("it stands within {minutes} minutes of where it stood"),
     };
     findings.pass(name, words);
-    moment::resolve(&case.step.expires, anchor, subject.zone)
+    moment::resolve(&case.step.expires, anchor, subject.zone, &rule.holidays)
+}
+
+/// A rule by the calendar does not move with a resource, only with its schedule.
+fn on_schedule(case: &Case<'_>, was: DateTime<Utc>, zone: Tz, findings: &mut Findings) -> Option<DateTime<Utc>> {
+    let name = "moved";
+    if !case.rule.conditions().schedule.as_ref().is_some_and(|it| it.includes(was, zone)) {
+        let words = format!("the rule's schedule no longer names {was}");
+        findings.fail(name, words, Verdict::Cancel(Reason::RuleChanged));
+        return None;
+    }
+    findings.pass(name, "the rule's schedule still names it");
+    moment::resolve(&case.step.expires, was, zone, &case.rule.rule().holidays)
 }

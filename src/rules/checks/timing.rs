@@ -71,7 +71,8 @@ pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findin
 fn budget(case: &Case<'_>, expires_at: DateTime<Utc>, findings: &mut Findings) {
     let name = "budget";
     let occasion = &case.reminder.plan.occasion;
-    if occasion.replaces.is_some() && occasion.anchor - case.now <= NOTICE && occasion.anchor > case.now {
+    let is_notice = occasion.replaces.is_some() || case.rule.rule().on_change.is_some();
+    if is_notice && occasion.anchor - case.now <= NOTICE && occasion.anchor > case.now {
         findings.skip(name, "a notice of a change within 72 hours is never held back");
         return;
     }

@@ -68,6 +68,12 @@ impl<'s> Reader<'s> {
         self.line_at(table.start)
     }
 
+    /// The line on which a key is written; that of the table where it is not.
+    pub(super) fn line_of_key(&self, table: &Table<'_>, key: &str) -> u32 {
+        let found = table.entries.keys().find(|name| name.get_ref() == key);
+        found.map_or_else(|| self.line_of(table), |name| self.line_at(name.span().start))
+    }
+
     pub(super) fn known_keys(&mut self, table: &Table<'_>, known: &[&str]) {
         for (key, line) in self.keys(table) {
             if !known.contains(&key.as_str()) {
@@ -146,6 +152,12 @@ impl<'s> Reader<'s> {
             self.wrong_type(key, value, "a table");
         }
         found.map(|entries| Table { entries, start: value.span().start })
+    }
+
+    /// A table whose mistakes were told already.
+    pub(super) fn table_quietly<'a>(table: &Table<'a>, key: &str) -> Option<Table<'a>> {
+        let value = find(table, key)?;
+        value.get_ref().as_table().map(|entries| Table { entries, start: value.span().start })
     }
 
     /// A list of tables that must be there and not be empty.

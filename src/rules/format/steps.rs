@@ -2,14 +2,14 @@
 
 use chrono::DateTime;
 
-use crate::domain::{Moment, ResourceType, Step, StepId, Variant};
+use crate::domain::{Moment, Offset, ResourceType, Step, StepId, Variant};
 
 use super::super::moment;
 use super::super::moment_text::{parse_duration_minutes, parse_moment};
 use super::super::templates::NEUTRAL;
 use super::reader::{Reader, Table};
 
-const KEYS: [&str; 6] = ["id", "at", "expires", "skip_if_booked_within", "template", "variants"];
+const KEYS: [&str; 7] = ["id", "at", "expires", "skip_if_booked_within", "unless", "template", "variants"];
 
 pub(super) fn steps(reader: &mut Reader<'_>, top: &Table<'_>, resource: Option<ResourceType>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
@@ -29,15 +29,24 @@ pub(super) fn steps(reader: &mut Reader<'_>, top: &Table<'_>, resource: Option<R
         let at = moment_of(reader, &table, "at");
         let expires = moment_of(reader, &table, "expires");
         let line = reader.line_of(&table);
+        if expires.as_ref().is_some_and(|it| it.offset == Offset::AtOnce) {
+            reader.error(line, "a step cannot expire at once", Some("name an instant, such as \"at the start\""));
+        }
         if let (Some(at), Some(expires)) = (&at, &expires)
+            && at.offset != Offset::AtOnce
             && !is_before(at, expires)
         {
             reader.error(line, "the step expires before it falls due", Some("\"expires\" must come after \"at\""));
         }
         let skip = booked_within(reader, &table, resource);
+        let unless = reader.optional_text(&table, "unless").map(|written| {
+            reader.place(format!("step.{}.unless", steps.len()), written.text_line);
+            written.value
+        });
         let variants = variants(reader, &table, index);
         if let (Some(id), Some(at), Some(expires)) = (id, at, expires) {
-            steps.push(Step { id: StepId::new(id.value), at, expires, skip_if_booked_within_minutes: skip, variants });
+            let id = StepId::new(id.value);
+            steps.push(Step { id, at, expires, skip_if_booked_within_minutes: skip, unless, variants });
         }
     }
     steps
@@ -138,6 +147,6 @@ fn template(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<String> {
 /// Compared at noon of an ordinary day: a rule has no date yet.
 fn is_before(at: &Moment, expires: &Moment) -> bool {
     let anchor = DateTime::from_timestamp(1_781_092_800, 0).unwrap_or_default();
-    let instant = |it: &Moment| moment::resolve(it, anchor, chrono_tz::UTC);
+    let instant = |it: &Moment| moment::resolve(it, anchor, chrono_tz::UTC, &[]);
     instant(at) < instant(expires)
 }

@@ -1,5 +1,6 @@
 //! What falls due for one patient, by every rule, and why the rest does not.
 
+mod changed;
 mod occasion;
 mod reconcile;
 mod steps;
@@ -16,7 +17,7 @@ use crate::domain::{
 
 use super::conditions::Subject;
 use super::moment::next_midnight;
-use super::{CompiledRule, Mirrored, PatientFacts};
+use super::{CompiledRule, Mirrored, PatientFacts, who};
 
 pub(super) use occasion::{repetition_near, tolerance};
 pub use reconcile::{Changes, Update, reconcile, retire};
@@ -116,12 +117,7 @@ impl<'p, 'a> RulePlan<'p, 'a> {
         }
         let mut meant: Vec<Meant<'p, 'a>> = resources.into_iter().filter_map(|resource| self.meant(resource)).collect();
         meant.sort_by(|a, b| (a.anchor, &a.resource.version.key).cmp(&(b.anchor, &b.resource.version.key)));
-        if self.rule.rule().per == Per::Patient {
-            for other in meant.iter().skip(1) {
-                self.not_applicable(&other.resource.version.key, None, Reason::Superseded, None);
-            }
-            meant.truncate(1);
-        }
+        self.gather(&mut meant);
         // Whoever has an occasion already keeps it; only then may a newcomer take over one that was left.
         let (known, new): (Vec<_>, Vec<_>) = meant.into_iter().partition(|it| self.has_occasion(it));
         for it in known.into_iter().chain(new) {
@@ -132,6 +128,26 @@ impl<'p, 'a> RulePlan<'p, 'a> {
             self.steps(&it, &current);
         }
         self.end_what_is_left();
+    }
+
+    /// Leaves one resource of those that make one occasion together, the earliest.
+    fn gather(&mut self, meant: &mut Vec<Meant<'p, 'a>>) {
+        let reason = match self.rule.rule().per {
+            Per::Resource => return,
+            Per::Patient => Reason::Superseded,
+            Per::Day => Reason::Merged,
+        };
+        let per_day = self.rule.rule().per == Per::Day;
+        let day = |it: &Meant<'_, '_>| it.anchor.with_timezone(&it.zone).date_naive();
+        let mut first: Vec<Meant<'p, 'a>> = Vec::new();
+        for it in meant.drain(..) {
+            if first.iter().any(|earlier| !per_day || day(earlier) == day(&it)) {
+                self.not_applicable(&it.resource.version.key, None, reason, None);
+            } else {
+                first.push(it);
+            }
+        }
+        *meant = first;
     }
 
     /// Why nothing at all is planned for this patient by this rule.
@@ -145,7 +161,10 @@ impl<'p, 'a> RulePlan<'p, 'a> {
             PatientStatus::ReplacedBy(_) => return Some(Reason::PatientReplaced),
             PatientStatus::Active => {}
         }
-        (self.switch() == Some(EnrolmentState::Off)).then_some(Reason::RuleOff)
+        match self.switch() {
+            Some(state) => (state == EnrolmentState::Off).then_some(Reason::RuleOff),
+            None => self.rule.rule().who.only_enrolled.then_some(Reason::NotEnrolled),
+        }
     }
 
     /// What a clinician set for this patient and rule.
@@ -168,6 +187,11 @@ impl<'p, 'a> RulePlan<'p, 'a> {
         let Some(zone) = self.facts.facilities.of(appointment).zone else {
             return self.refuse(key, Reason::FacilityZoneUnresolved, None);
         };
+        match self.is_among_those_meant(resource, zone) {
+            who::Meant::Yes => {}
+            who::Meant::No(words) => return self.refuse(key, Reason::NotMeant, Some(words.to_owned())),
+            who::Meant::Unknown(words) => return self.refuse(key, Reason::NotKnown, Some(words.to_owned())),
+        }
         let subject = self.subject(resource, self.now, zone);
         match subject.holds(&self.rule.conditions().condition) {
             Ok(Some(true)) => {}
@@ -181,11 +205,30 @@ impl<'p, 'a> RulePlan<'p, 'a> {
         if appointment.is_some_and(|it| it.declined_by(&self.facts.patient.id)) {
             return self.refuse(key, Reason::PatientDeclined, None);
         }
-        match subject.instant(&self.rule.conditions().anchor) {
-            Ok(Some(anchor)) => Some(Meant { resource, appointment, anchor, zone }),
-            Ok(None) => self.refuse(key, Reason::AnchorMissing, None),
-            Err(words) => self.refuse(key, Reason::ConditionFailed, Some(words)),
+        let anchor = match &self.rule.conditions().anchor {
+            Some(anchor) => match subject.instant(anchor) {
+                Ok(anchor) => anchor,
+                Err(words) => return self.refuse(key, Reason::ConditionFailed, Some(words)),
+            },
+            None => self.scheduled(zone),
+        };
+        let Some(anchor) = anchor else { return self.refuse(key, Reason::AnchorMissing, None) };
+        if !self.has_changed(key, anchor) {
+            return self.refuse(key, Reason::NothingChanged, None);
         }
+        Some(Meant { resource, appointment, anchor, zone })
+    }
+
+    fn is_among_those_meant(&mut self, resource: Mirrored<'a>, zone: Tz) -> who::Meant {
+        let rule = self.rule.rule();
+        if rule.who.is_everyone() {
+            return who::Meant::Yes;
+        }
+        if let Some(at) = who::next_birthday(rule, self.facts.patient, self.now, zone) {
+            self.replan(at);
+        }
+        let today = self.now.with_timezone(&zone).date_naive();
+        who::is_meant(rule, self.facts.patient, self.facts.patient_value, resource.value, today)
     }
 
     fn subject(&self, resource: Mirrored<'a>, at: DateTime<Utc>, zone: Tz) -> Subject<'p>

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::domain::{
-    Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reminder, ReminderState, ResourceType, Rule,
+    Appointment, Cadence, Occasion, OccasionKey, Offset, Per, Reason, Reminder, ReminderState, ResourceType, Rule, Step,
 };
 
 use super::super::moment;
@@ -16,9 +16,11 @@ pub(in crate::rules) fn tolerance(rule: &Rule) -> TimeDelta {
     let own = TimeDelta::minutes(i64::from(rule.move_tolerance_minutes));
     match rule.cadence {
         None => own,
-        Some(Cadence { every: Offset::Minutes(minutes) }) => own.max(TimeDelta::minutes(minutes / 2)),
-        Some(Cadence { every: Offset::Days(days) }) => own.max(TimeDelta::hours(days * 12 - 1)),
-        Some(Cadence { every: Offset::Months(months) }) => own.max(TimeDelta::days(months * 14)),
+        Some(Cadence { every: Offset::Minutes(minutes), .. }) => own.max(TimeDelta::minutes(minutes / 2)),
+        Some(Cadence { every: Offset::Days(days), .. }) => own.max(TimeDelta::hours(days * 12 - 1)),
+        Some(Cadence { every: Offset::Months(months), .. }) => own.max(TimeDelta::days(months * 14)),
+        // A cadence counts in days or months: the reader of rules takes nothing else.
+        Some(Cadence { every: Offset::AtOnce | Offset::WorkingDays(_), .. }) => own,
     }
 }
 
@@ -32,8 +34,13 @@ pub(in crate::rules) fn repetition_near(
     let Some(cadence) = rule.cadence else { return Some(anchor) };
     let guess = number_before(cadence, anchor, instant);
     (guess..guess + 4)
+        .filter(|number| is_within(cadence, *number))
         .filter_map(|number| repetition(cadence, anchor, number, zone))
         .min_by_key(|it| (*it - instant).abs())
+}
+
+fn is_within(cadence: Cadence, number: i64) -> bool {
+    cadence.times.is_none_or(|times| number <= i64::from(times))
 }
 
 fn repetition(cadence: Cadence, anchor: DateTime<Utc>, number: i64, zone: Tz) -> Option<DateTime<Utc>> {
@@ -42,6 +49,7 @@ fn repetition(cadence: Cadence, anchor: DateTime<Utc>, number: i64, zone: Tz) ->
         Offset::Days(days) => Offset::Days(days * number),
         // Always from the first anchor: a clamped month-end must not drift.
         Offset::Months(months) => Offset::Months(months * number),
+        Offset::AtOnce | Offset::WorkingDays(_) => return None,
     };
     moment::offset(anchor, by, zone)
 }
@@ -52,6 +60,7 @@ fn number_before(cadence: Cadence, anchor: DateTime<Utc>, instant: DateTime<Utc>
         Offset::Minutes(minutes) => minutes,
         Offset::Days(days) => days * 24 * 60,
         Offset::Months(months) => months * 31 * 24 * 60,
+        Offset::AtOnce | Offset::WorkingDays(_) => 0,
     };
     let elapsed = (instant - anchor).num_minutes();
     match cadence.every {
@@ -116,13 +125,28 @@ impl RulePlan<'_, '_> {
         // Steps may reach some way before or after their repetition: begin early enough, and stop at the first that
         // has any life in it.
         let first = (number_before(cadence, meant.anchor, self.now) - 2).max(1);
-        (first..first + 64).find_map(|number| {
+        (first..first + 64).filter(|number| is_within(cadence, *number)).find_map(|number| {
             let anchor = repetition(cadence, meant.anchor, number, meant.zone)?;
-            let is_alive = rule.steps.iter().any(|step| {
-                moment::resolve(&step.expires, anchor, meant.zone).is_some_and(|expires| expires > self.now)
-            });
-            is_alive.then_some(anchor)
+            self.is_alive(anchor, meant.zone).then_some(anchor)
         })
+    }
+
+    fn is_alive(&self, anchor: DateTime<Utc>, zone: Tz) -> bool {
+        let rule = self.rule.rule();
+        rule.steps.iter().any(|step| {
+            moment::resolve(&step.expires, anchor, zone, &rule.holidays).is_some_and(|expires| expires > self.now)
+        })
+    }
+
+    /// The first instant of the schedule that is not over.
+    pub(super) fn scheduled(&self, zone: Tz) -> Option<DateTime<Utc>> {
+        let rule = self.rule.rule();
+        let reach = |it: &Step| moment::resolve(&it.expires, self.now, zone, &rule.holidays);
+        let longest = rule.steps.iter().filter_map(reach).max()?.max(self.now) - self.now;
+        // A day more: a time of day, or a month that is longer, may lead further from there than from here.
+        let from = self.now - longest - TimeDelta::days(4);
+        let schedule = self.rule.conditions().schedule.as_ref()?;
+        schedule.after(from, zone).take(64).find(|anchor| self.is_alive(*anchor, zone))
     }
 
     fn new_key(&self, resource: &crate::domain::ResourceKey, anchor: DateTime<Utc>) -> OccasionKey {
@@ -144,7 +168,7 @@ impl RulePlan<'_, '_> {
     /// The occasion whose place a new one takes: the same appointment at another time, or one that was called off when
     /// this one was booked. One that lies behind was kept or missed, not moved.
     fn replaced(&self, meant: &Meant<'_, '_>, anchor: DateTime<Utc>) -> Option<OccasionKey> {
-        if self.rule.rule().cadence.is_some() {
+        if self.rule.rule().cadence.is_some() || self.rule.rule().schedule.is_some() {
             return None;
         }
         let resource = &meant.resource.version.key;
@@ -173,6 +197,7 @@ impl RulePlan<'_, '_> {
             .plan
             .not_applicable
             .iter()
+            .filter(|it| it.reason != Reason::Merged)
             .all(|it| it.rule != *self.rule.id() || it.resource != *former || it.step.is_some());
         !stands && day(meant.anchor) == day(reminder.plan.occasion.anchor) && same_visit(new, old)
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::{PlannedReminder, Reason, Step};
+use crate::domain::{Offset, PlannedReminder, Reason, Step};
 
 use super::super::moment;
 use super::{Current, Meant, RulePlan};
@@ -19,17 +19,23 @@ impl RulePlan<'_, '_> {
         let rule = self.rule.clone();
         let key = &meant.resource.version.key;
         let mut live: Vec<Live<'_>> = Vec::new();
-        for step in &rule.rule().steps {
-            let due = moment::resolve(&step.at, current.anchor, meant.zone);
-            let expires = moment::resolve(&step.expires, current.anchor, meant.zone);
+        for (index, step) in rule.rule().steps.iter().enumerate() {
+            let holidays = &rule.rule().holidays;
+            let due = match step.at.offset {
+                Offset::AtOnce => Some(self.planned_at(current, step)),
+                _ => moment::resolve(&step.at, current.anchor, meant.zone, holidays),
+            };
+            let expires = moment::resolve(&step.expires, current.anchor, meant.zone, holidays);
             let (Some(due_at), Some(expires_at)) = (due, expires) else {
                 self.not_applicable(key, Some(&step.id), Reason::AnchorMissing, None);
                 continue;
             };
-            if rule.rule().cadence.is_some() && expires_at > self.now {
+            let comes_back = rule.rule().cadence.is_some() || rule.rule().schedule.is_some();
+            if comes_back && expires_at > self.now {
                 self.replan(expires_at);
             }
-            match self.why_not(meant, step, current.anchor, due_at, expires_at) {
+            let excused = |plan: &mut Self| plan.excuse(meant, index, due_at, expires_at);
+            match self.why_not(meant, step, current.anchor, expires_at).or_else(|| excused(self)) {
                 Some((reason, words)) => self.not_applicable(key, Some(&step.id), reason, words),
                 None => live.push(Live { step, due_at, expires_at }),
             }
@@ -60,12 +66,18 @@ impl RulePlan<'_, '_> {
         }
     }
 
+    /// When a step that is due at once was planned first: it does not fall due anew with each plan.
+    fn planned_at(&self, current: &Current, step: &Step) -> DateTime<Utc> {
+        let standing =
+            self.existing.iter().find(|it| it.plan.occasion.key == current.occasion.key && it.plan.step == step.id);
+        standing.map_or(self.now, |it| it.plan.due_at)
+    }
+
     fn why_not(
-        &mut self,
+        &self,
         meant: &Meant<'_, '_>,
         step: &Step,
         anchor: DateTime<Utc>,
-        due_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Option<(Reason, Option<String>)> {
         if expires_at <= self.now {
@@ -80,24 +92,46 @@ impl RulePlan<'_, '_> {
         {
             return Some((Reason::BookedLate, None));
         }
-        let unless = self.rule.conditions().unless.as_ref()?;
+        None
+    }
+
+    /// What makes a step unnecessary.
+    fn excuse(
+        &mut self,
+        meant: &Meant<'_, '_>,
+        step: usize,
+        due_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Option<(Reason, Option<String>)> {
         // What will be true when the step falls due, as far as it can be told now.
         let at = due_at.max(self.now);
-        let excused = self.subject(meant.resource, at, meant.zone).holds(unless);
-        match excused {
-            Ok(Some(false)) => None,
-            // Not known yet is no excuse: the decision waits until it is (I9).
-            Ok(None) => None,
-            Ok(Some(true)) => {
-                if self.rule.conditions().excuses_by_clock()
-                    && let Some(midnight) = moment::next_midnight(at, meant.zone)
-                    && midnight < expires_at
-                {
-                    self.replan(midnight);
+        let conditions = self.rule.conditions();
+        let excuses = [
+            (conditions.until.as_ref(), Reason::Stopped, "what ends the cadence has happened"),
+            (conditions.unless.as_ref(), Reason::ConditionNotMet, "what the rule names under \"unless\" holds"),
+            (
+                conditions.step_unless.get(step).and_then(Option::as_ref),
+                Reason::ConditionNotMet,
+                "what the step names under \"unless\" holds",
+            ),
+        ];
+        for (expression, reason, words) in excuses {
+            let Some(expression) = expression else { continue };
+            match self.subject(meant.resource, at, meant.zone).holds(expression) {
+                // Not known yet is no excuse: the decision waits until it is (I9).
+                Ok(Some(false) | None) => {}
+                Ok(Some(true)) => {
+                    if self.rule.conditions().excuses_by_clock()
+                        && let Some(midnight) = moment::next_midnight(at, meant.zone)
+                        && midnight < expires_at
+                    {
+                        self.replan(midnight);
+                    }
+                    return Some((reason, Some(words.to_owned())));
                 }
-                Some((Reason::ConditionNotMet, Some("what the rule names under \"unless\" holds".to_owned())))
+                Err(words) => return Some((Reason::ConditionFailed, Some(words))),
             }
-            Err(words) => Some((Reason::ConditionFailed, Some(words))),
         }
+        None
     }
 }

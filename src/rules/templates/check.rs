@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Channel, Detail, Rule};
+use crate::domain::{Channel, Detail, Per, ResourceType, Rule};
 
 use super::super::problem::{RuleProblem, did_you_mean};
+use super::super::readability::ReadingLevel;
 use super::super::segments::{Encoding, sms_segments};
 use super::fields::{self, FIELDS, Field};
 use super::name::{Part, TemplateName};
 use super::{NEUTRAL, Templates, detail_of};
 
+/// A mail of more words is not read to its end.
+const MOST_WORDS: usize = 150;
 /// More parts than this are paid and read as so many messages.
 const MOST_SEGMENTS: usize = 2;
 
@@ -45,6 +48,7 @@ pub(super) fn check(rule: &Rule, templates: &Templates) -> Vec<RuleProblem> {
         };
         let wrong_fields = unknown_fields(rule, templates, name, detail);
         let readable = wrong_fields.is_empty();
+        problems.extend(names_one_of_many(rule, templates, name, detail));
         problems.extend(wrong_fields);
         if readable {
             problems.extend(render_samples(rule, templates, name, detail));
@@ -95,6 +99,22 @@ fn missing_file(rule: &Rule, file: &str, variant: &str) -> RuleProblem {
     } else {
         RuleProblem::error(rule.id.as_str(), file, None, "this text is missing").suggest(Some("add the file"))
     }
+}
+
+/// A text of a rule that puts the visits of a day into one message must name them all.
+fn names_one_of_many(rule: &Rule, templates: &Templates, name: &TemplateName, detail: Detail) -> Option<RuleProblem> {
+    let of_many = rule.per == Per::Day && rule.resource == ResourceType::Appointment && detail > Detail::Neutral;
+    let file = name.file();
+    let used = templates.environment.get_template(&file).ok()?.undeclared_variables(false);
+    (of_many && !used.contains("visits")).then(|| {
+        RuleProblem::error(
+            rule.id.as_str(),
+            &file,
+            None,
+            "the rule speaks of all visits of a day at once, and the text names one",
+        )
+        .suggest(Some("write {{ visits }} in place of {{ time }} and {{ place }}"))
+    })
 }
 
 fn unknown_fields(rule: &Rule, templates: &Templates, name: &TemplateName, detail: Detail) -> Vec<RuleProblem> {
@@ -170,6 +190,18 @@ fn wording(rule: &Rule, name: &TemplateName, file: &str, text: &str) -> Vec<Rule
     let warn = |what: String| RuleProblem::warning(rule.id.as_str(), file, None, what);
     if text.trim().is_empty() {
         problems.push(RuleProblem::error(rule.id.as_str(), file, None, "the text is empty"));
+    }
+    if name.part == Part::Text {
+        if let Some(level) = ReadingLevel::of(text, &name.language).filter(|level| !level.is_easy()) {
+            problems.push(
+                warn(format!("the text is hard to read: {}, and {} is asked for", level.words(), level.limit()))
+                    .suggest(Some("shorten sentences and words")),
+            );
+        }
+        let words = text.split_whitespace().count();
+        if words > MOST_WORDS {
+            problems.push(warn(format!("the text has {words} words, more than {MOST_WORDS}")));
+        }
     }
     if name.channel == Channel::Sms {
         let size = sms_segments(text.trim());

@@ -7,6 +7,7 @@ mod check;
 mod fields;
 mod name;
 mod render;
+mod sheet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use super::problem::RuleProblem;
 
 use name::{Part, TemplateName};
 pub use render::{Organisation, RenderError, RenderFacts, render, render_sample};
+pub use sheet::{TextSheet, text_sheets};
 
 /// The variant that stands in where only neutral detail may go out.
 pub(super) const NEUTRAL: &str = "neutral";

@@ -27,6 +27,8 @@ pub struct RenderFacts<'a> {
     pub appointment: Option<&'a Appointment>,
     /// Where it takes place; its zone is the one that times are spoken in.
     pub facility: &'a Facility,
+    /// Where the rule puts the visits of a day into one message: the others, each where it takes place.
+    pub others: &'a [(Appointment, Facility)],
     /// A pickup or preferences page.
     pub link: Option<&'a str>,
     pub now: DateTime<Utc>,
@@ -107,9 +109,26 @@ fn values(facts: &RenderFacts<'_>, language: &str) -> BTreeMap<&'static str, Opt
         ("weekday", spoken.as_ref().map(|it| it.weekday.clone())),
         ("date", spoken.as_ref().map(|it| it.date.clone())),
         ("time", spoken.as_ref().map(|it| it.time.clone())),
+        ("visits", visits(facts, language)),
         ("zone", spoken.as_ref().map(|it| it.zone.clone())),
         ("zone_short", spoken.as_ref().map(|it| it.zone_short.clone())),
         ("place", facts.facility.name.clone()),
         ("service", facts.appointment.and_then(|it| it.service.as_ref()).map(|it| it.expose().clone())),
     ])
+}
+
+/// `9:00 AM, Main Street Clinic; 2:00 PM, Imaging`: each visit of the day, on the clock of its place.
+fn visits(facts: &RenderFacts<'_>, language: &str) -> Option<String> {
+    let own = facts.appointment.and_then(|it| Some((it.start?, facts.facility)));
+    let others = facts.others.iter().filter_map(|(it, facility)| Some((it.start?, facility)));
+    let mut all: Vec<(DateTime<Utc>, &Facility)> = own.into_iter().chain(others).collect();
+    all.sort_by_key(|(start, _)| *start);
+    let said: Option<Vec<String>> = all
+        .into_iter()
+        .map(|(start, facility)| {
+            let time = wording::speak(start, facility.zone?, language, facts.now)?.time;
+            Some(facility.name.as_ref().map_or(time.clone(), |name| format!("{time}, {name}")))
+        })
+        .collect();
+    said.filter(|it| !it.is_empty()).map(|it| it.join("; "))
 }

@@ -27,6 +27,6 @@ pub(in crate::store) use messages::{attempt, message, write_back};
 pub(in crate::store) use mirrored::{blind_index, mirror, patient, patient_merge, quarantine, quarantine_patient};
 pub(in crate::store) use reconciled::{cohort, reconciliation};
 pub(in crate::store) use reminders::{decision, reminder};
-pub(in crate::store) use rules::{enrolment, rule_live, rule_version};
+pub(in crate::store) use rules::{enrolment, rule_live, rule_version, staff_task, text_review};
 pub(in crate::store) use sending::{alert, halt, leader, release_count, send_mode};
 pub(in crate::store) use tenants::{data_key, tenant, tenant_key};

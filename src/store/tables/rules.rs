@@ -1,4 +1,4 @@
-//! Rule versions and enrolments.
+//! Rule versions, reviews of their texts, enrolments, and what was handed to people.
 
 pub mod rule_version {
     use sea_orm::entity::prelude::*;
@@ -35,6 +35,53 @@ pub mod rule_live {
         pub version: String,
         pub made_live_by: String,
         pub live_at: DateTimeUtc,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod text_review {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "text_review")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub rule: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub language: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub texts: String,
+        pub reviewer: String,
+        pub qualification: String,
+        pub recorded_by: String,
+        pub recorded_at: DateTimeUtc,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod staff_task {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "staff_task")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub tenant: String,
+        pub ehr: String,
+        pub patient: String,
+        pub rule: String,
+        pub reminder: Uuid,
+        pub reason: String,
+        pub opened_at: DateTimeUtc,
+        pub done_by: Option<String>,
+        pub done_at: Option<DateTimeUtc>,
     }
 
     impl ActiveModelBehavior for ActiveModel {}

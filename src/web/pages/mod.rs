@@ -17,6 +17,7 @@ pub mod replies;
 pub mod sending;
 mod span;
 pub mod switches;
+pub mod tasks;
 mod titles;
 pub mod today;
 pub mod worklist;

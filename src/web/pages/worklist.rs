@@ -139,6 +139,7 @@ const fn title(kind: AlertKind) -> &'static str {
         AlertKind::OutcomeUnknown => "It is not known whether messages arrived",
         AlertKind::Unaccounted => "Something that was due is not accounted for, or is stuck",
         AlertKind::ReplyNeedsPerson => "A patient wrote something a person should read",
+        AlertKind::RuleBroken => "A live rule cannot be used as it stands",
         AlertKind::CheckpointMissing => "The history has no recent checkpoint",
         AlertKind::QuarantineSpike => "Many resources cannot be used",
         AlertKind::ZoneUnresolvedSpike => "Many time zones cannot be told",

@@ -209,3 +209,33 @@ async fn a_rule_that_was_switched_off_by_mistake_and_on_again_reminds_after_all(
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_live_rule_that_cannot_be_used_any_more_stops_no_other_and_its_reminders_wait() {
+    each_house(async |house| {
+        let start = house.ada_is_due_in_an_hour().await;
+        let sound = house.view().live_rules().await.unwrap().remove(0);
+        let mut broken = sound.clone();
+        (broken.id, broken.condition) = (RuleId::new("broken"), "status.exsts()".to_owned());
+        let mut plan = house.reminder(ADA).await.plan;
+        plan.rule = broken.id.clone();
+        let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
+        tx.add_rule_version(&broken, &operator()).await.unwrap();
+        let live = [(sound.id.clone(), sound.version.clone()), (broken.id.clone(), broken.version.clone())];
+        tx.set_live_rules(&live, &operator()).await.unwrap();
+        tx.insert_reminders(&house.ehr, &PatientId::new(ADA), vec![plan]).await.unwrap();
+        let now = tx.now();
+        tx.replan_everyone(now).await.unwrap();
+        tx.commit().await.unwrap();
+
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1, "{:?}", house.texts());
+        let of_broken = house.reminders(ADA).await.into_iter().find(|it| it.plan.rule == broken.id).unwrap();
+        assert_eq!((of_broken.state, of_broken.reason), (ReminderState::Waiting, Some(Reason::RuleBroken)));
+        house.live_until(start).await;
+        let of_broken = house.reminders(ADA).await.into_iter().find(|it| it.plan.rule == broken.id).unwrap();
+        assert_eq!((of_broken.state, of_broken.reason), (ReminderState::Expired, Some(Reason::RuleBroken)));
+        house.close().await;
+    })
+    .await;
+}

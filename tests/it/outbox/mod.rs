@@ -6,5 +6,7 @@ mod consents;
 mod modes;
 mod providers;
 mod replicas;
+mod same_day;
 mod sending;
+mod tasks;
 mod write_back;

@@ -10,9 +10,67 @@ pub fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
+/// The rules that ship with Beckon, compiled once for all tests.
+pub fn starters() -> &'static [CompiledRule] {
+    static RULES: std::sync::LazyLock<Vec<CompiledRule>> = std::sync::LazyLock::new(|| starter_rules().0);
+    &RULES
+}
+
 /// One of the rules that ship with Beckon.
 pub fn starter(id: &str) -> CompiledRule {
-    starter_rules().0.into_iter().find(|rule| rule.id().as_str() == id).unwrap()
+    starters().iter().find(|rule| rule.id().as_str() == id).unwrap().clone()
+}
+
+/// Somebody read every translation of the starter rules over.
+pub fn read_over() -> Vec<TextReview> {
+    let review = |rule: &CompiledRule, language: &str| TextReview {
+        rule: rule.id().clone(),
+        language: language.to_owned(),
+        texts: rule.text_version(language).unwrap().to_owned(),
+        reviewer: "Test Reader".to_owned(),
+        qualification: "reads it".to_owned(),
+        by: "cli:test".to_owned(),
+        at: at("2026-01-01T00:00:00Z"),
+    };
+    starters().iter().map(|rule| review(rule, "es")).collect()
+}
+
+/// A rule with one text for everything, from the lines that a test is about.
+pub fn written(toml: &str) -> CompiledRule {
+    let defaults = [
+        ("title", "\"Test\""),
+        ("purpose", "\"treatment\""),
+        ("resource", "\"Appointment\""),
+        ("condition", "\"status = 'booked'\""),
+    ];
+    let mut lines = String::new();
+    for (key, value) in defaults {
+        if !toml.lines().any(|line| line.starts_with(&format!("{key} "))) {
+            lines += &format!("{key} = {value}\n");
+        }
+    }
+    if !toml.contains("\nanchor ") && !toml.contains("\nschedule ") && !toml.starts_with("schedule ") {
+        lines += "anchor = \"start\"\n";
+    }
+    if !toml.contains("channels") {
+        lines += "channels = [{ channel = \"sms\", detail = \"neutral\" }]\n";
+    }
+    let mut source = lines + toml;
+    if !source.contains("[[step]]") {
+        source += "\n[[step]]\nid = \"day-before\"\nat = \"1 day before\"\nexpires = \"1 hour before\"\ntemplate = \"text\"\n";
+    }
+    let text = "{{ organisation_name }}: please call {{ organisation_phone }}. Reply STOP to opt out.".to_owned();
+    let mut files: std::collections::BTreeMap<String, String> = [("test/rule.toml".to_owned(), source)].into();
+    for language in ["en", "es"] {
+        for variant in ["text", "neutral"] {
+            files.insert(format!("test/{language}.sms.{variant}.txt"), text.clone());
+        }
+    }
+    let (mut rules, problems) = load_files(&files);
+    let errors: Vec<String> =
+        problems.iter().filter(|it| it.severity == Severity::Error).map(ToString::to_string).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    rules.remove(0)
 }
 
 /// A grown-up in Austin, Texas, with a mobile telephone and a mailbox.
@@ -71,6 +129,7 @@ pub struct World {
     pub guardians: Vec<Guardian>,
     pub dead: Vec<(Address, Channel)>,
     pub contacts: Vec<DateTime<Utc>>,
+    pub reviews: Vec<TextReview>,
     pub set_zone: Option<chrono_tz::Tz>,
     pub settings: Settings,
     pub ehr_is_down: bool,
@@ -91,6 +150,7 @@ impl World {
             guardians: vec![],
             dead: vec![],
             contacts: vec![],
+            reviews: read_over(),
             set_zone: None,
             settings: Settings::default(),
             ehr_is_down: false,
@@ -105,6 +165,8 @@ impl World {
         for (version, value) in versions.iter().zip(&self.resources) {
             mirror.add(version, value);
         }
+        let own = fhir::read::version_of(&self.patient).unwrap();
+        mirror.add(&own, &self.patient);
         if let Some(at) = self.covered {
             for kind in ResourceType::ALL {
                 mirror.cover(*kind, at);
@@ -179,7 +241,8 @@ impl World {
         self.with_facts(now, |patient, mirror, appointments| {
             let patient_version = fhir::read::version_of(&self.patient).unwrap();
             let key = &reminder.plan.occasion.resource;
-            let found = self.resources.iter().find(|it| fhir::read::version_of(it).unwrap().key == *key);
+            let known = || self.resources.iter().chain([&self.patient]);
+            let found = known().find(|it| fhir::read::version_of(it).unwrap().key == *key);
             let version = found.map(|it| fhir::read::version_of(it).unwrap());
             let record = found.zip(version.as_ref()).map(|(value, version)| ResourceRecord {
                 version,
@@ -210,6 +273,7 @@ impl World {
                 guardians: &self.guardians,
                 dead_addresses: &self.dead,
                 contacts: &self.contacts,
+                reviews: &self.reviews,
                 settings: &self.settings,
             };
             decide(DecisionId(uuid::Uuid::nil()), reminder, rule, &facts, now)
@@ -221,8 +285,15 @@ impl World {
             let appointment = appointments.iter().find(|it| it.version.key.id == resource);
             let organisation = Organisation { name: "Example Clinic".to_owned(), phone: "512-555-0199".to_owned() };
             let facility = self.facilities.of(appointment);
-            let facts =
-                RenderFacts { organisation: &organisation, patient, appointment, facility: &facility, link: None, now };
+            let facts = RenderFacts {
+                organisation: &organisation,
+                patient,
+                appointment,
+                facility: &facility,
+                others: &[],
+                link: None,
+                now,
+            };
             render(rule, release, &facts).unwrap()
         })
     }

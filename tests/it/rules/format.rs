@@ -72,7 +72,7 @@ fn each_mistake_is_told_with_its_line_and_what_to_write() {
         (
             "\"1 day before\"",
             "\"1 day befor\"",
-            "test/rule.toml:10: \"1 day befor\" is not a moment: write such as \"3 days before\", \"1 day before at 10:00\", \"2 hours after\", \"same day at 18:00\" or \"at the start\"",
+            "test/rule.toml:10: \"1 day befor\" is not a moment: write such as \"3 days before\", \"1 day before at 10:00\", \"2 working days before at 10:00\", \"2 hours after\", \"same day at 18:00\", \"at the start\" or \"at once\"",
         ),
         (
             "\"at the start\"",
@@ -274,4 +274,108 @@ fn a_folder_on_disk_reads_as_the_embedded_one() {
     let (rules, problems) = load_folder(std::path::Path::new("no/such/folder"));
     assert!(rules.is_empty());
     assert!(problems[0].to_string().contains("no/such/folder"));
+}
+
+#[test]
+fn what_a_rule_can_say_more_is_checked_as_strictly() {
+    for (from, to, expected) in [
+        (
+            "\"start\"\n",
+            "\"start\"\nescalate = [\"no_languge\"]\n",
+            "test/rule.toml:6: \"no_languge\" is not a reason to ask a person; did you mean \"no_language\"?",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nschedule = \"0 10 * * MON\"\n",
+            "test/rule.toml:6: a rule goes either by an anchor or by a schedule; remove \"anchor\" or \"schedule\"",
+        ),
+        ("anchor = \"start\"", "schedule = \"0 10 * * 1\"", "test/rule.toml:5: the day of the week \"1\" is a number"),
+        (
+            "\"start\"\n",
+            "\"start\"\non_change = \"move\"\n",
+            "test/rule.toml:6: \"move\" is not a change; did you mean \"moved\"?",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\ncontrol_arm = 60\n",
+            "test/rule.toml:6: a control arm of 60 % is not between 1 and 50 %",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nholidays = [\"25-12\"]\n",
+            "test/rule.toml:6: \"25-12\" is not a day; write a date",
+        ),
+        (
+            "\"start\"\n",
+            "\"start\"\nsensitive = true\n",
+            "test/rule.toml:7: a sensitive rule carries neutral detail only",
+        ),
+        (
+            "[[step]]",
+            "[who]\nage_from = \"45\"\n[[step]]",
+            "test/rule.toml:9: \"45\" is not an age: write such as \"45 years\"",
+        ),
+        (
+            "[[step]]",
+            "[who]\nage_from = \"45 years\"\nage_below = \"40 years\"\n[[step]]",
+            "test/rule.toml:10: nobody is of such an age",
+        ),
+        (
+            "[[step]]",
+            "[who]\npayers = [\"x\"]\n[[step]]",
+            "test/rule.toml:9: who pays for a patient is not known to Beckon; remove it",
+        ),
+        (
+            "[[step]]",
+            "[who]\nlanguages = [\"en-US\"]\n[[step]]",
+            "test/rule.toml:9: \"en-US\" is not a language's primary subtag",
+        ),
+        (
+            "[[step]]",
+            "[language.fr]\nreview = \"none\"\n[[step]]",
+            "test/rule.toml:8: no text is in \"fr\"; there are texts in: en",
+        ),
+        ("[[step]]", "[language.en]\nreview = \"nobody\"\n[[step]]", "test/rule.toml:9: \"nobody\" is not a review"),
+        (
+            "[[step]]",
+            "[cadence]\nevery = \"1 month\"\ntimes = 0\n[[step]]",
+            "test/rule.toml:10: 0 times is not between 1 and 1000",
+        ),
+        (
+            "[[step]]",
+            "[cadence]\nevery = \"1 month\"\nuntil = \"status =\"\n[[step]]",
+            "test/rule.toml:10: not FHIRPath",
+        ),
+        ("expires = \"at the start\"", "expires = \"at once\"", "test/rule.toml:8: a step cannot expire at once"),
+        (
+            "expires = \"at the start\"",
+            "expires = \"at the start\"\nunless = \"%modalty = 'x'\"",
+            "test/rule.toml:12: there is no variable %modalty; did you mean \"modality\"?",
+        ),
+    ] {
+        let got = with(from, to);
+        assert!(got.iter().any(|it| it.starts_with(expected)), "{to}: {got:#?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_hard_to_read_is_told() {
+    let hard = "{{ organisation_name }}: Subsequent administration necessitates comprehensive documentation of \
+                contraindications and individualized recommendations. Reply STOP to opt out.";
+    let got = told(&files(RULE, &[("en.sms.reminder.txt", hard)]));
+    assert!(got.iter().any(|it| it.contains("warning: the text is hard to read: grade")), "{got:#?}");
+}
+
+#[test]
+fn a_text_that_names_one_visit_of_many_is_refused() {
+    let rule = RULE.replace("anchor =", "per = \"day\"\nanchor =");
+    let got = told(&files(&rule, &[]));
+    assert_eq!(
+        got,
+        [
+            "test/en.sms.reminder.txt: the rule speaks of all visits of a day at once, and the text names one; write {{ visits }} in place of {{ time }} and {{ place }}"
+        ]
+    );
+    let text = "{{ organisation_name }}: {{ date }}: {{ visits }}. Reply STOP to opt out.";
+    assert!(told(&files(&rule, &[("en.sms.reminder.txt", text)])).is_empty());
 }

@@ -5,4 +5,5 @@ mod fixtures;
 mod format;
 mod histories;
 mod planning;
+mod saying;
 mod starter;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use beckon::domain::ResourceType;
-use beckon::rules::{Facilities, Facility, starter_rules};
+use beckon::rules::{Facilities, Facility, ReadingLevel, starter_rules, text_sheets};
 use serde_json::{Value, json};
 
-use super::fixtures::{World, at, starter};
+use super::fixtures::{World, at, starter, starters};
 
 #[test]
 fn the_starter_rules_have_no_problems_and_no_warnings() {
@@ -14,17 +14,75 @@ fn the_starter_rules_have_no_problems_and_no_warnings() {
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
     let ids: Vec<&str> = rules.iter().map(|rule| rule.id().as_str()).collect();
-    assert_eq!(ids, ["appointment-reminder", "diabetes-check-up", "no-show-follow-up"]);
+    assert_eq!(
+        ids,
+        [
+            "annual-wellness",
+            "appointment-cancelled",
+            "appointment-moved",
+            "appointment-reminder",
+            "childhood-immunization",
+            "colorectal-screening",
+            "diabetes-check-up",
+            "diabetes-hba1c",
+            "discharge-follow-up",
+            "flu-season",
+            "hypertension-check",
+            "mammogram",
+            "medication-renewal",
+            "new-patient",
+            "no-show-follow-up",
+            "post-procedure",
+            "same-day-reminder",
+            "video-visit",
+        ]
+    );
+}
+
+#[test]
+fn every_translation_that_ships_waits_for_a_person_to_read_it_over() {
+    for rule in starters() {
+        assert_eq!(rule.languages().collect::<Vec<_>>(), ["en", "es"], "{}", rule.id());
+        assert!(rule.is_cleared("en", &[]), "{}", rule.id());
+        assert!(!rule.is_cleared("es", &[]), "{}", rule.id());
+    }
+}
+
+#[test]
+fn every_text_of_the_starter_rules_is_short_and_easy_to_read() {
+    let mut told = Vec::new();
+    for rule in starters() {
+        for sheet in text_sheets(rule) {
+            let level = sheet.reading.expect("both languages have a measure");
+            // Sixth to eighth grade or easier; quite easy on the INFLESZ scale.
+            let easy = match level {
+                ReadingLevel::FleschKincaid(grade) => grade <= 8.0,
+                ReadingLevel::Inflesz(score) => score >= 65.0,
+            };
+            let short = sheet.segments.as_ref().is_none_or(|size| size.segments <= 2);
+            if !easy || !short {
+                told.push(format!(
+                    "{} {} {} {}: {}",
+                    rule.id(),
+                    sheet.language,
+                    sheet.channel,
+                    sheet.variant,
+                    level.words()
+                ));
+            }
+        }
+    }
+    assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
 #[test]
 fn every_text_of_the_starter_rules_can_be_shown() {
-    for rule in starter_rules().0 {
+    for rule in starters() {
         for file in rule.rule().templates.keys().filter(|file| file.matches('.').count() == 3 && file.contains(".txt"))
         {
             let parts: Vec<&str> = file.split('.').collect();
             let channel = beckon::domain::Channel::parse(parts[1]).unwrap();
-            let body = beckon::rules::render_sample(&rule, parts[0], channel, parts[2]).unwrap();
+            let body = beckon::rules::render_sample(rule, parts[0], channel, parts[2]).unwrap();
             assert!(body.text.expose().contains("Example Clinic"), "{file}");
             assert_eq!(body.html.is_some(), parts[1] == "email", "{file}");
         }
@@ -34,7 +92,7 @@ fn every_text_of_the_starter_rules_can_be_shown() {
 #[test]
 fn each_example_patient_gets_what_the_example_says() {
     let mut seen = Vec::new();
-    for rule in starter_rules().0 {
+    for rule in starters() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(rule.id().as_str()).join("examples");
         let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -44,7 +102,7 @@ fn each_example_patient_gets_what_the_example_says() {
             seen.push(file);
         }
     }
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 55);
 }
 
 fn check(rule: &str, file: &Path) {
@@ -57,6 +115,12 @@ fn check(rule: &str, file: &Path) {
     let mut world = World::new(beckon::fhir::prune::prune(&example["patient"]), resources);
     let zone = Some(text("facility_zone").parse().unwrap());
     world.facilities = Facilities { default: Facility { name: None, zone }, ..Facilities::default() };
+    if let Some(before) = example.get("before") {
+        let earlier = before["resources"].as_array().unwrap().iter().map(beckon::fhir::prune::prune).collect();
+        let later = std::mem::replace(&mut world.resources, earlier);
+        world.replan(&[starter("appointment-reminder"), starter(rule)], at(before["now"].as_str().unwrap()));
+        world.resources = later;
+    }
     world.covered = Some(now);
     let plan = world.plan(&[starter(rule)], now);
     let reminders: Vec<Value> = plan
