@@ -20,6 +20,8 @@ mod m0010_staff;
 mod m0012_roster;
 mod m0025_quarantine_patient;
 mod m0040_reconciliations;
+mod m0041_rule_changes;
+mod m0042_choices;
 
 /// Applies all migrations in order.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_roster::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
+            Box::new(m0041_rule_changes::STEP),
+            Box::new(m0042_choices::STEP),
         ]
     }
 }

@@ -3,6 +3,7 @@
 
 mod alert;
 mod appointment;
+mod choice;
 mod consent;
 mod contact;
 mod decision;
@@ -14,11 +15,13 @@ mod phi;
 mod reminder;
 mod resource;
 mod rule;
+mod rule_change;
 mod staff;
 mod zone;
 
 pub use alert::{Alert, AlertKind};
 pub use appointment::{Appointment, AppointmentStatus, Participant, ParticipationStatus};
+pub use choice::{ClinicDefault, PatientChoice};
 pub use consent::{ConsentBasis, Enrolment, EnrolmentState, OptOut, OptOutScope};
 pub use contact::{Address, AddressError, Channel, ContactPoint, ContactSystem, ContactUse, EmailAddress, PhoneNumber};
 pub use decision::{Check, CheckResult, Decision, Fact, Reason, Release, Verdict};
@@ -33,5 +36,6 @@ pub use phi::Phi;
 pub use reminder::{Occasion, PlannedReminder, Reminder, ReminderState};
 pub use resource::{Issue, ResourceKey, ResourceType, ResourceVersion};
 pub use rule::*;
+pub use rule_change::{RuleAct, RuleChange, RuleChangeError, RuleStage, may_go_live, may_revert, may_review, person};
 pub use staff::{Role, Staff};
 pub use zone::{ZoneCandidate, ZoneSource};

@@ -11,8 +11,8 @@ use super::reread::{ConsentReading, Freshly, Reread};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
-    Address, Appointment, Channel, EhrId, Enrolment, MessageId, OptOut, Patient, PatientId, Reminder, ResourceKey,
-    ResourceType, ResourceVersion, RuleId,
+    Address, Appointment, Channel, ClinicDefault, EhrId, Enrolment, MessageId, OptOut, Patient, PatientChoice,
+    PatientId, Reminder, ResourceKey, ResourceType, ResourceVersion, RuleId,
 };
 use crate::fhir;
 use crate::rules::{
@@ -32,6 +32,8 @@ pub(super) struct Gathered {
     refused_addresses: Vec<(Address, Channel)>,
     mirror: HashMap<PatientId, Vec<MirrorRow>>,
     enrolments: Vec<Enrolment>,
+    clinic_defaults: Vec<ClinicDefault>,
+    choices: Vec<PatientChoice>,
     opt_outs: BTreeMap<PatientId, Vec<OptOut>>,
     contacts: Vec<(PatientId, MessageId, DateTime<Utc>)>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
@@ -39,7 +41,7 @@ pub(super) struct Gathered {
 }
 
 /// Settings of the deciding room, from the file's.
-pub(super) fn deciding(settings: &Settings, providers: &Providers) -> rules::Settings {
+pub fn deciding(settings: &Settings, providers: &Providers) -> rules::Settings {
     let hours = rules::AllowedHours::new(settings.send.allowed_from, settings.send.allowed_until);
     rules::Settings {
         hours: hours.unwrap_or_default(),
@@ -102,6 +104,8 @@ impl Outbox {
             ),
             rules: self.live_rules().await?,
             enrolments: view.enrolments_of(ehr, &patients).await?,
+            clinic_defaults: view.clinic_defaults(ehr).await?,
+            choices: view.choices_of(ehr, &patients).await?,
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
             contacts: view.contacts_since(ehr, &patients, now - TimeDelta::days(BUDGET_DAYS)).await?,
             covered: view.covered_types(ehr).await?,
@@ -263,6 +267,8 @@ impl Gathered {
             Some(ConsentReading::Unreadable(why)) => Consents::Unreadable { why, mirrored: &said },
             None => Consents::Unreadable { why: "the consent records were not read", mirrored: &said },
         };
+        let choices: Vec<PatientChoice> =
+            self.choices.iter().filter(|it| it.patient == reminder.patient).cloned().collect();
         let facts = DecideFacts {
             patient: reading(subject.patient_state, patient),
             resource: reading(subject.resource_state, resource),
@@ -270,6 +276,8 @@ impl Gathered {
             facilities: &self.facilities,
             set_zone: None,
             enrolment,
+            clinic_defaults: &self.clinic_defaults,
+            choices: &choices,
             opt_outs: self.opt_outs.get(&reminder.patient).map_or(&[], Vec::as_slice),
             consents,
             guardians: &[],

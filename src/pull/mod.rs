@@ -16,6 +16,7 @@ mod referred;
 mod report;
 mod roster;
 mod run;
+mod trace;
 mod unlisted;
 
 pub use options::{Mode, PullOptions};
@@ -25,3 +26,4 @@ pub use reconcile::{AtEhr, DayReport, Missing, Outcome, Recomputed, reconcile_da
 pub use report::{Progress, RunReport, RunState, TypeReport};
 pub use roster::{ROSTER_TYPES, RosterError, import as import_roster, read_list};
 pub use run::{PullError, run};
+pub use trace::{RuleTrace, trace};

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason, Reminder,
-    ResourceKey, ResourceType, RuleId, TenantId,
+    Actor, Appointment, ClinicDefault, EhrId, Enrolment, Event, EventKind, Patient, PatientId, PlannedReminder, Reason,
+    Reminder, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};
@@ -36,6 +36,7 @@ pub(super) struct Ground {
     pub(super) rules: Vec<CompiledRule>,
     live: BTreeSet<RuleId>,
     facilities: Facilities,
+    clinic_defaults: Vec<ClinicDefault>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
     /// Types that any of the rules looks at.
     pub(super) kinds: Vec<ResourceType>,
@@ -106,6 +107,7 @@ pub(super) async fn ground(
         live: compiled.iter().map(|rule| rule.id().clone()).collect(),
         rules: compiled,
         facilities,
+        clinic_defaults: view.clinic_defaults(ehr).await?,
         covered: view.covered_types(ehr).await?,
     })
 }
@@ -172,6 +174,23 @@ pub(super) fn plan_one(
     enrolments: &[Enrolment],
     now: DateTime<Utc>,
 ) -> Plan {
+    with_facts(ground, patient, patient_value, rows, hidden, existing, enrolments, |facts| {
+        rules::plan(facts, &ground.rules, now)
+    })
+}
+
+/// Asks something of everything known of one patient.
+#[expect(clippy::too_many_arguments, reason = "each is gathered by another query")]
+pub(super) fn with_facts<T>(
+    ground: &Ground,
+    patient: &Patient,
+    patient_value: &serde_json::Value,
+    rows: &[MirrorRow],
+    hidden: &Hidden,
+    existing: &[Reminder],
+    enrolments: &[Enrolment],
+    ask: impl FnOnce(&PatientFacts<'_>) -> T,
+) -> T {
     let mut mirror = Mirror::default();
     for row in rows {
         mirror.add(&row.version, &row.body);
@@ -192,8 +211,9 @@ pub(super) fn plan_one(
         facilities: &ground.facilities,
         existing,
         enrolments,
+        clinic_defaults: &ground.clinic_defaults,
     };
-    rules::plan(&facts, &ground.rules, now)
+    ask(&facts)
 }
 
 /// What planning one patient now would answer, and the reminders that stand.

@@ -23,10 +23,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message,
-    mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
-    reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, tenant, tenant_key, watermark,
-    write_back,
+    alert, attempt, blind_index, clinic_default, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt,
+    leader, message, mirror, opt_out, patient, patient_choice, pull_run, quarantine, quarantine_patient, receipt,
+    reconciliation, release_count, reminder, reply, roster, rule_change, rule_live, rule_version, send_mode, staff,
+    staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -57,7 +57,10 @@ macro_rules! for_each_table {
             quarantine_patient,
             rule_version,
             rule_live,
+            rule_change,
             enrolment,
+            clinic_default,
+            patient_choice,
             reminder,
             decision,
             message,

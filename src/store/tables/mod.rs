@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answers;
+mod choices;
 mod ehrs;
 mod history;
 mod messages;
@@ -15,12 +16,13 @@ mod tenants;
 
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
+pub(in crate::store) use choices::{clinic_default, patient_choice};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use history::event;
 pub(in crate::store) use messages::{attempt, message, write_back};
 pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine, quarantine_patient};
 pub(in crate::store) use reconciled::{cohort, reconciliation};
 pub(in crate::store) use reminders::{decision, reminder};
-pub(in crate::store) use rules::{enrolment, rule_live, rule_version};
+pub(in crate::store) use rules::{enrolment, rule_change, rule_live, rule_version};
 pub(in crate::store) use sending::{alert, halt, leader, release_count, send_mode};
 pub(in crate::store) use tenants::{data_key, tenant, tenant_key};
