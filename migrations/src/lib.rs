@@ -27,6 +27,8 @@ mod m0030_exports;
 mod m0035_text_reviews;
 mod m0036_staff_tasks;
 mod m0040_reconciliations;
+mod m0041_rule_changes;
+mod m0042_choices;
 
 /// Applies all migrations in order.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_patient_merge::STEP),
             Box::new(m0027_hl7::STEP),
             Box::new(m0030_exports::STEP),
+            Box::new(m0041_rule_changes::STEP),
+            Box::new(m0042_choices::STEP),
         ]
     }
 }

@@ -9,15 +9,14 @@ pub mod demo;
 pub mod doctor;
 pub mod reconcile;
 mod serve;
-pub mod trace;
+pub mod simulate;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Entropy};
 use crate::config::Settings;
-use crate::domain::{Actor, RuleId, RuleVersionId, TenantId};
+use crate::domain::{Actor, RuleStage, TenantId};
 use crate::ehr::clients::Clients;
 use crate::ehr::retry::{RealSleeper, Sleeper};
 use crate::outbox::{Outbox, ProviderError, Providers};
@@ -110,43 +109,57 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Keeps the versions of all usable rules, and makes those live that the settings name. A rule that cannot be used
-    /// is reported and stays as it was; it stops no other rule.
+    /// Keeps the versions of all usable rules. At the first start those that the settings name go live, on the word of
+    /// the settings alone and recorded so; afterwards a rule goes live only by two people. A rule that cannot be used is
+    /// reported and stays as it was; it stops no other rule.
     async fn publish_rules(&self) -> Result<(), AppError> {
-        let (rules, problems) = load_rules(&self.settings);
+        let (rules, problems) = keep_versions(&self.store, &self.tenant, &self.settings).await?;
         for problem in &problems {
             tracing::warn!(%problem, "a rule must be put right");
         }
         let mut tx = self.store.write(&self.tenant).await?;
-        let by = Actor::system("rules");
-        for rule in &rules {
-            tx.add_rule_version(rule.rule(), &by).await?;
-        }
-        let standing: Vec<(RuleId, RuleVersionId)> =
-            tx.view().live_rules().await?.into_iter().map(|rule| (rule.id, rule.version)).collect();
-        let broken: BTreeSet<&str> = problems.iter().map(|it| it.rule.as_str()).collect();
+        let known = tx.view().rule_versions(None).await?;
         let mut live = Vec::new();
         for id in &self.settings.rules.live {
-            let usable = rules.iter().find(|rule| rule.id().as_str() == id);
-            let kept = standing.iter().find(|(rule, _)| rule.as_str() == id && broken.contains(id.as_str()));
-            match (usable, kept) {
-                (Some(rule), _) => live.push((rule.id().clone(), rule.version().clone())),
-                (None, Some(kept)) => live.push(kept.clone()),
-                (None, None) => return Err(AppError::NoSuchRule(id.clone())),
+            match rules.iter().find(|rule| rule.id().as_str() == id) {
+                Some(rule) => live.push((rule.id().clone(), rule.version().clone())),
+                None if known.iter().any(|it| it.rule.id.as_str() == id) => {}
+                None => return Err(AppError::NoSuchRule(id.clone())),
             }
         }
-        let changed: Vec<RuleId> = standing
-            .iter()
-            .filter(|it| !live.contains(it))
-            .chain(live.iter().filter(|it| !standing.contains(it)))
-            .map(|(rule, _)| rule.clone())
-            .collect();
-        if tx.set_live_rules(&live, &by).await? {
-            let kinds = tx.view().live_rules().await?;
-            let kinds = kinds.iter().filter(|rule| changed.contains(&rule.id)).map(|rule| rule.resource).collect();
-            tx.open_cohort(&kinds, &changed, "the settings changed which rules are live").await?;
+        if tx.view().was_any_rule_live().await? {
+            for line in &known {
+                let of_folder = rules.iter().any(|rule| *rule.version() == line.rule.version);
+                if of_folder && matches!(line.stage, RuleStage::Draft | RuleStage::Reviewed) {
+                    tracing::info!(
+                        rule = %line.rule.id, stage = line.stage.as_str(),
+                        "a version of this rule is not live; it takes a review and a second person (beckon rules status)"
+                    );
+                }
+            }
+        } else {
+            tx.set_live_rules(&live, &Actor::system("settings")).await?;
         }
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Keeps every usable rule of the settings' folder as a version; one that is new is a draft. Answers them with
+/// everything that is wrong with the others.
+///
+/// # Errors
+/// The store refuses.
+pub async fn keep_versions(
+    store: &Store,
+    tenant: &TenantId,
+    settings: &Settings,
+) -> Result<(Vec<CompiledRule>, Vec<RuleProblem>), AppError> {
+    let (rules, problems) = load_rules(settings);
+    let mut tx = store.write(tenant).await?;
+    for rule in &rules {
+        tx.add_rule_version(rule.rule(), &Actor::system("rules")).await?;
+    }
+    tx.commit().await?;
+    Ok((rules, problems))
 }

@@ -91,12 +91,41 @@ const CANNOT_COME: &[&str] = &[
     "reprogramar",
 ];
 
+/// "I confirmed" somewhere in a sentence, by the beginning of a word.
+const CONFIRM_STEM: &str = "confirm";
+
+/// Asks for silence about the visit that was confirmed, and for nothing else. Counts only beside a confirmation, and where
+/// nothing else in the text revokes: what is said of texts or messages in general is a revocation.
+const ENOUGH_PHRASES: &[&str] = &[
+    "stop asking",
+    "stop reminding",
+    "quit asking",
+    "quit reminding",
+    "no need to ask",
+    "no need to remind",
+    "dont ask",
+    "do not ask",
+    "dont remind",
+    "do not remind",
+    "no more reminders",
+    "dejen de preguntar",
+    "deje de preguntar",
+    "dejen de recordar",
+    "no pregunten",
+    "no me pregunten",
+    "no me recuerden",
+    "no mas recordatorios",
+];
+
 /// Courtesies that change nothing.
 const COURTESY: &[&str] = &["please", "pls", "plz", "thanks", "thank", "you", "thx", "por", "favor", "gracias"];
 
 /// Reads a reply.
 pub fn meaning_of_reply(text: &str) -> ReplyMeaning {
     let words = words(text);
+    if let Some(rest) = without_enough(&words) {
+        return if revokes_anyhow(&rest) { ReplyMeaning::Stop } else { ReplyMeaning::ConfirmNoMore };
+    }
     let padded = format!(" {} ", words.join(" "));
     let contains = |phrase: &str| padded.contains(&format!(" {phrase} "));
     let plain: Vec<&str> = words.iter().map(String::as_str).filter(|word| !COURTESY.contains(word)).collect();
@@ -120,6 +149,23 @@ pub fn meaning_of_reply(text: &str) -> ReplyMeaning {
     } else {
         ReplyMeaning::FreeText
     }
+}
+
+/// What is left of "I confirmed, stop asking" without the asking; `None` where the text is no such thing.
+fn without_enough(words: &[String]) -> Option<Vec<String>> {
+    if words.len() > 2 * SHORT || !words.iter().any(|word| word.starts_with(CONFIRM_STEM)) {
+        return None;
+    }
+    let padded = format!(" {} ", words.join(" "));
+    let phrase = ENOUGH_PHRASES.iter().find(|phrase| padded.contains(&format!(" {phrase} ")))?;
+    let rest = padded.replacen(&format!(" {phrase} "), " ", 1);
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether words revoke whatever else they say.
+fn revokes_anyhow(words: &[String]) -> bool {
+    let padded = format!(" {} ", words.join(" "));
+    STOP_PHRASES.iter().any(|phrase| padded.contains(&format!(" {phrase} "))) || words.iter().any(|word| revokes(word))
 }
 
 /// `stop`, and `stop` with a number or sign-off run into it (`STOP2`, `stopplease`); not `stopped`.
@@ -237,6 +283,27 @@ mod tests {
             "quiero cancelar mi cita",
         ] {
             assert_eq!(meaning_of_reply(text), ReplyMeaning::FreeText, "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_confirmed_and_wants_no_more_asking_has_not_revoked() {
+        use ReplyMeaning as M;
+        for (text, expected) in [
+            ("I confirmed, stop asking", M::ConfirmNoMore),
+            ("Already confirmed. Please don’t remind me again", M::ConfirmNoMore),
+            ("CONFIRMED no more reminders", M::ConfirmNoMore),
+            ("Ya confirmé, no me recuerden más", M::ConfirmNoMore),
+            ("ya confirme, dejen de preguntar por favor", M::ConfirmNoMore),
+            // Without a confirmation, or with more than that: a revocation, or for a person to read.
+            ("stop asking", M::Stop),
+            ("I confirmed, stop texting me", M::Stop),
+            ("I confirmed, stop asking. STOP", M::Stop),
+            ("I confirmed, stop asking and remove my number", M::Stop),
+            ("dont remind me", M::FreeText),
+            ("can't confirm", M::FreeText),
+        ] {
+            assert_eq!(meaning_of_reply(text), expected, "{text}");
         }
     }
 

@@ -11,15 +11,19 @@ mod ehr;
 mod ehr_roster;
 mod ehr_set;
 mod enrol;
+mod enrol_clinic;
 mod history;
 mod open;
 mod optout;
 mod output;
 mod reconcile;
 mod rule_texts;
+mod rule_changes;
+mod rule_exchange;
 mod rules;
 mod sending;
 mod serve;
+mod simulate;
 mod staff;
 mod sync;
 mod tasks;
@@ -88,9 +92,11 @@ enum Command {
     Ehr(ehr::Command),
     /// Pull from the EHR now.
     Sync(sync::Args),
-    /// Check and list rules.
+    /// Check, compare and list rules, and make them live.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Who would get what, when, and who would not and why; nothing leaves.
+    Simulate(simulate::Args),
     /// Why a patient was, or was not, reminded.
     Why(why::Args),
     /// Is everything that was due on a day accounted for?
@@ -100,6 +106,8 @@ enum Command {
     History(history::Command),
     /// Switch a rule for a patient.
     Enrol(enrol::Args),
+    /// Switch a rule for everybody who comes to a clinic, and list what is set.
+    EnrolClinic(enrol_clinic::Args),
     /// Record and list opt-outs.
     #[command(subcommand)]
     Optout(optout::Command),
@@ -172,10 +180,12 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Ehr(command) => Box::pin(ehr::run(&at, command)).await,
         Command::Sync(args) => Box::pin(sync::run(&at, args)).await,
         Command::Rules(command) => Box::pin(rules::run(&at, command)).await,
+        Command::Simulate(args) => Box::pin(simulate::run(&at, args)).await,
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
         Command::History(command) => Box::pin(history::run(&at, command)).await,
         Command::Enrol(args) => Box::pin(enrol::run(&at, args)).await,
+        Command::EnrolClinic(args) => Box::pin(enrol_clinic::run(&at, args)).await,
         Command::Optout(command) => Box::pin(optout::run(&at, command)).await,
         Command::Halt(args) => Box::pin(sending::halt(&at, args)).await,
         Command::Resume(args) => Box::pin(sending::resume(&at, args)).await,

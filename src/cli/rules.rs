@@ -6,7 +6,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::open::At;
-use super::{Failure, output, rule_texts};
+use super::rule_changes::{Act, DiffArgs, RetireArgs, Which};
+use super::rule_exchange::{ExportArgs, ImportArgs};
+use super::{Failure, output, rule_changes, rule_exchange, rule_texts};
 use crate::rules::{RuleProblem, Severity, load_folder, starter_rules};
 
 #[derive(Debug, Subcommand)]
@@ -36,10 +38,47 @@ pub(super) enum Command {
     /// Record that a qualified person read the texts of a rule in one language, as they stand:
     /// beckon rules review flu-season es --by "Ana Ruiz" --qualification "certified translator, ATA 12345"
     Review(rule_texts::ReviewArgs),
+    /// Which version of each rule is live, and what waits for a person.
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Every version of a rule, and who did what with it.
+    Versions {
+        rule: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What changed between two versions: beckon rules diff appointment-reminder
+    Diff(DiffArgs),
+    /// Keep the rules of a folder as drafts: beckon rules add rules/
+    Add { folder: PathBuf },
+    /// Say that you looked at a version and find it right: beckon rules approve no-show-follow-up --as ada
+    Approve(Which),
+    /// Make a reviewed version live; whoever reviewed it cannot: beckon rules live no-show-follow-up --as ben
+    Live(Which),
+    /// Go back to the version that was live before, or to another that was.
+    Revert(Which),
+    /// Write rules as FHIR PlanDefinition: beckon rules export appointment-reminder
+    Export(ExportArgs),
+    /// Keep rules that come as FHIR PlanDefinition as drafts, and name what cannot be mapped.
+    Import(ImportArgs),
+    /// Take a rule out of use; what it planned is cancelled.
+    Retire(RetireArgs),
 }
 
 pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Status { json } => return rule_changes::status(at, json).await,
+        Command::Versions { rule, json } => return rule_changes::versions(at, &rule, json).await,
+        Command::Diff(args) => return rule_changes::diff(at, args).await,
+        Command::Add { folder } => return rule_changes::add(at, folder).await,
+        Command::Approve(which) => return rule_changes::act(at, Act::Review, which).await,
+        Command::Live(which) => return rule_changes::act(at, Act::Live, which).await,
+        Command::Revert(which) => return rule_changes::act(at, Act::Revert, which).await,
+        Command::Export(args) => return rule_exchange::export(at, args).await,
+        Command::Import(args) => return rule_exchange::import(at, args).await,
+        Command::Retire(args) => return rule_changes::retire(at, args).await,
         Command::Check { folder, json: as_json } => {
             let (rules, problems) = load(at, folder);
             let errors = problems.iter().filter(|it| it.severity == Severity::Error).count();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::open::At;
 use super::{Failure, output};
 use crate::domain::{CheckResult, Decision, Reminder, ReminderState, RuleId, Verdict};
+use crate::pull::{self, Mode, PullOptions};
 
 /// Examples: beckon why MRN-1042          beckon why p17 --rule appointment-reminder --json
 #[derive(Debug, Parser)]
@@ -24,7 +25,8 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
     let opened = at.open().await?;
     let (ehr, patient) = opened.patient(&args.patient).await?;
     let view = opened.store.view(&opened.tenant);
-    let trace = crate::app::trace::of_patient(&opened.store, &opened.tenant, &opened.settings, &ehr, &patient)
+    let options = PullOptions::new(&opened.settings, Mode::Increment, "why");
+    let trace = Box::pin(pull::trace(&opened.store, &opened.tenant, &ehr, &patient, &options))
         .await
         .map_err(Failure::remote)?;
     let wanted = args.rule.map(RuleId::new);
@@ -39,9 +41,13 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
             reminders.push(json!({ "reminder": reminder, "decisions": decisions }));
         }
         if !args.json {
-            for absent in &rule.not_applicable {
-                let words = absent.words.as_deref().unwrap_or_else(|| absent.reason.words());
-                println!("{} on {}: does not apply: {words}", rule.rule, absent.resource);
+            for (absent, explanation) in &rule.not_applicable {
+                let step = absent.step.as_ref().map_or_else(String::new, |step| format!(" / {step}"));
+                println!("{}{step} on {}: no reminder: {}", rule.rule, absent.resource, explanation.words);
+                for found in &explanation.found {
+                    let version = found.version_id.as_deref().unwrap_or("unversioned");
+                    println!("      fact {} (version {version})", found.key);
+                }
             }
             if rule.reminders.is_empty() && rule.not_applicable.is_empty() {
                 println!("{}: nothing of this patient is of its kind", rule.rule);
@@ -50,10 +56,10 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
         let absent: Vec<Value> = rule
             .not_applicable
             .iter()
-            .map(|it| {
+            .map(|(it, explanation)| {
                 json!({
                     "resource": it.resource.to_string(), "step": it.step, "reason": it.reason,
-                    "words": it.words.as_deref().unwrap_or_else(|| it.reason.words()),
+                    "words": explanation.words, "found": explanation.found, "next": explanation.next,
                 })
             })
             .collect();
@@ -64,7 +70,7 @@ pub(super) async fn run(at: &At, args: Args) -> Result<(), Failure> {
     if args.json {
         output::json(&json!({ "ehr": ehr, "patient": patient, "rules": documents }))?;
     } else if documents.is_empty() {
-        println!("No rule is live; see rules.live in the settings.");
+        println!("No rule is live; see beckon rules status.");
     }
     Ok(())
 }

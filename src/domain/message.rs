@@ -301,6 +301,8 @@ pub enum ReplyMeaning {
     Start,
     Help,
     Confirm,
+    /// They will come, and want to hear no more about this visit. No opt-out.
+    ConfirmNoMore,
     CannotCome,
     FreeText,
 }
@@ -312,6 +314,7 @@ impl ReplyMeaning {
             Self::Start => "start",
             Self::Help => "help",
             Self::Confirm => "confirm",
+            Self::ConfirmNoMore => "confirm_no_more",
             Self::CannotCome => "cannot_come",
             Self::FreeText => "free_text",
         }

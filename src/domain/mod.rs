@@ -3,6 +3,7 @@
 
 mod alert;
 mod appointment;
+mod choice;
 mod consent;
 mod contact;
 mod decision;
@@ -15,6 +16,7 @@ mod phi;
 mod reminder;
 mod resource;
 mod rule;
+mod rule_change;
 mod staff;
 mod staff_task;
 mod words;
@@ -22,6 +24,7 @@ mod zone;
 
 pub use alert::{Alert, AlertKind};
 pub use appointment::{Appointment, AppointmentStatus, Participant, ParticipationStatus};
+pub use choice::{ClinicDefault, PatientChoice};
 pub use consent::{ConsentBasis, Enrolment, EnrolmentState, OptOut, OptOutScope};
 pub use contact::{Address, AddressError, Channel, ContactPoint, ContactSystem, ContactUse, EmailAddress, PhoneNumber};
 pub use decision::{Check, CheckResult, Decision, Fact, Reason, Release, Verdict};
@@ -37,6 +40,7 @@ pub use phi::Phi;
 pub use reminder::{Occasion, PlannedReminder, Reminder, ReminderState};
 pub use resource::{Issue, ResourceKey, ResourceType, ResourceVersion};
 pub use rule::*;
+pub use rule_change::{RuleAct, RuleChange, RuleChangeError, RuleStage, may_go_live, may_revert, may_review, person};
 pub use staff::{Role, Staff};
 pub use staff_task::StaffTask;
 pub use words::in_words;

@@ -12,8 +12,9 @@ use super::same_day::{self, Others};
 use super::{Outbox, OutboxError, Providers};
 use crate::config::Settings;
 use crate::domain::{
-    Address, Appointment, Channel, Check, CheckResult, Decision, DecisionId, EhrId, Enrolment, Merges, MessageId, OptOut,
-    Patient, PatientId, Reason, Reminder, ResourceKey, ResourceType, ResourceVersion, RuleId, TextReview, Verdict,
+    Address, Appointment, Channel, Check, CheckResult, ClinicDefault, Decision, DecisionId, EhrId, Enrolment, Merges,
+    MessageId, OptOut, Patient, PatientChoice, PatientId, Reason, Reminder, ResourceKey, ResourceType,
+    ResourceVersion, RuleId, TextReview, Verdict,
 };
 use crate::fhir;
 use crate::rules::{
@@ -36,6 +37,8 @@ pub(super) struct Gathered {
     refused_addresses: Vec<(Address, Channel)>,
     mirror: HashMap<PatientId, Vec<MirrorRow>>,
     enrolments: Vec<Enrolment>,
+    clinic_defaults: Vec<ClinicDefault>,
+    choices: Vec<PatientChoice>,
     opt_outs: BTreeMap<PatientId, Vec<OptOut>>,
     contacts: Vec<(PatientId, MessageId, DateTime<Utc>)>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
@@ -44,7 +47,7 @@ pub(super) struct Gathered {
 }
 
 /// Settings of the deciding room, from the file's.
-pub(super) fn deciding(settings: &Settings, providers: &Providers) -> rules::Settings {
+pub fn deciding(settings: &Settings, providers: &Providers) -> rules::Settings {
     let hours = rules::AllowedHours::new(settings.send.allowed_from, settings.send.allowed_until);
     rules::Settings {
         hours: hours.unwrap_or_default(),
@@ -127,6 +130,8 @@ impl Outbox {
             broken,
             reviews: view.text_reviews().await?,
             enrolments: merges.enrolments(view.enrolments_of(ehr, &all).await?),
+            clinic_defaults: view.clinic_defaults(ehr).await?,
+            choices: view.choices_of(ehr, &patients).await?,
             opt_outs: view.opt_outs_for(ehr, &with_addresses).await?,
             contacts: contacts_of(&view, &merges, ehr, &all, now - TimeDelta::days(BUDGET_DAYS)).await?,
             covered: view.covered_types(ehr).await?,
@@ -328,6 +333,8 @@ impl Gathered {
             Some(ConsentReading::Unreadable(why)) => Consents::Unreadable { why, mirrored: &said },
             None => Consents::Unreadable { why: "the consent records were not read", mirrored: &said },
         };
+        let choices: Vec<PatientChoice> =
+            self.choices.iter().filter(|it| it.patient == reminder.patient).cloned().collect();
         let facts = DecideFacts {
             patient: reading(subject.patient_state, patient),
             resource: reading(subject.resource_state, resource),
@@ -335,6 +342,8 @@ impl Gathered {
             facilities: &self.facilities,
             set_zone: None,
             enrolment,
+            clinic_defaults: &self.clinic_defaults,
+            choices: &choices,
             opt_outs: self.opt_outs.get(&reminder.patient).map_or(&[], Vec::as_slice),
             consents,
             guardians: &[],

@@ -32,6 +32,7 @@ use crate::ehr::connect::ConnectError;
 use crate::rules::{self, CompiledRule};
 use crate::store::{Store, StoreError};
 
+pub use facts::deciding;
 pub use intake::{Intake, IntakeError, Report};
 pub use providers::{ProviderError, Providers};
 pub use stages::{Stage, Watch};

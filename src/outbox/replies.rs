@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{BATCH, Outbox, OutboxError};
 use crate::channels::meaning_of_reply;
-use crate::domain::{Actor, AlertKind, EventKind, OptOut, OptOutId, OptOutScope, Reply, ReplyMeaning};
+use crate::domain::{Actor, AlertKind, EventKind, MessageOrigin, OptOut, OptOutId, OptOutScope, Reply, ReplyMeaning};
 use crate::store::{Delivery, Tx, WriteBackSubject};
 
 /// A reply answers a message of the last days, not of last year.
@@ -47,6 +47,12 @@ impl Outbox {
             ReplyMeaning::Start => {
                 tx.revoke_opt_outs(&reply.from, reply.channel, &Actor::Patient).await?;
             }
+            ReplyMeaning::ConfirmNoMore => {
+                // With a shared phone nobody can tell whose visit is meant: a person is asked, below.
+                if let Some(it) = answered {
+                    enough_of(tx, it, reply).await?;
+                }
+            }
             ReplyMeaning::Help | ReplyMeaning::Confirm | ReplyMeaning::CannotCome | ReplyMeaning::FreeText => {}
         }
         let about = answered.map(|it| (&it.message.ehr, &it.message.subject, it.message.id));
@@ -70,6 +76,19 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// The visits that a message was about are heard of no more, at the time that they have now.
+async fn enough_of(tx: &mut Tx<'_>, answered: &Delivery, reply: &Reply) -> Result<(), OutboxError> {
+    let message = &answered.message;
+    let MessageOrigin::Reminders(reminders) = &message.origin else { return Ok(()) };
+    let source = format!("{} reply", reply.channel);
+    for id in reminders {
+        let Some(reminder) = tx.view().reminder(*id).await? else { continue };
+        let occasion = &reminder.plan.occasion.key;
+        tx.enough_of(&message.ehr, &message.subject, occasion, &source, Some(reply.id), &Actor::Patient).await?;
+    }
+    Ok(())
 }
 
 /// The newest message to that address, if all recent ones are about one patient: with a shared phone nobody can tell

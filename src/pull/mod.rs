@@ -19,6 +19,7 @@ mod referred;
 mod report;
 mod roster;
 mod run;
+mod trace;
 mod unlisted;
 
 pub use numbers::{Number, NumbersReport, import_numbers, read_numbers};
@@ -29,3 +30,4 @@ pub use reconcile::{AtEhr, DayReport, Missing, Outcome, Recomputed, reconcile_da
 pub use report::{Progress, RunReport, RunState, TypeReport};
 pub use roster::{ROSTER_TYPES, RosterError, import as import_roster, read_list};
 pub use run::{PullError, run};
+pub use trace::{RuleTrace, trace};

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::domain::{
-    Actor, Appointment, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus, PlannedReminder, Reason,
+    Actor, Appointment, ClinicDefault, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus, PlannedReminder, Reason,
     Reminder, ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
@@ -40,6 +40,7 @@ pub(super) struct Ground {
     pub(super) rules: Vec<CompiledRule>,
     live: BTreeSet<RuleId>,
     facilities: Facilities,
+    clinic_defaults: Vec<ClinicDefault>,
     covered: Vec<(ResourceType, DateTime<Utc>)>,
     /// Types that any of the rules looks at.
     pub(super) kinds: Vec<ResourceType>,
@@ -114,6 +115,7 @@ pub(super) async fn ground(
         live,
         rules: compiled,
         facilities,
+        clinic_defaults: view.clinic_defaults(ehr).await?,
         covered: view.covered_types(ehr).await?,
     })
 }
@@ -264,6 +266,17 @@ impl Known {
 
     /// `None` for a patient whose record is not there.
     pub(super) fn plan(&self, ground: &Ground, patient: &PatientId, now: DateTime<Utc>) -> Option<Plan> {
+        self.ask(ground, patient, now, |facts| rules::plan(facts, &ground.rules, now))
+    }
+
+    /// Asks something of everything known of a patient; `None` where the record is not there.
+    pub(super) fn ask<T>(
+        &self,
+        ground: &Ground,
+        patient: &PatientId,
+        now: DateTime<Utc>,
+        question: impl FnOnce(&PatientFacts<'_>) -> T,
+    ) -> Option<T> {
         let rows = self.mirror.get(patient).map_or(&[][..], Vec::as_slice);
         let key = ResourceKey::new(ResourceType::Patient, patient.as_str());
         let body = &rows.iter().find(|row| row.version.key == key)?.body;
@@ -295,8 +308,9 @@ impl Known {
             facilities: &ground.facilities,
             existing: self.existing(patient),
             enrolments: &enrolments,
+            clinic_defaults: &ground.clinic_defaults,
         };
-        Some(rules::plan(&facts, &ground.rules, now))
+        Some(question(&facts))
     }
 }
 

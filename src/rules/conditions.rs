@@ -42,7 +42,7 @@ impl Conditions {
     }
 }
 
-fn reads_clock(expression: &Expression) -> bool {
+pub(super) fn reads_clock(expression: &Expression) -> bool {
     let references = expression.references();
     references.reads_clock || ["today", "now"].iter().any(|name| references.variables.contains(*name))
 }

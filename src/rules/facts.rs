@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use crate::domain::{
-    Address, Appointment, Channel, ContactPoint, Enrolment, Language, OptOut, Patient, Reminder, ResourceType,
-    ResourceVersion, TextReview,
+    Address, Appointment, Channel, ClinicDefault, ContactPoint, Enrolment, Language, OptOut, Patient, PatientChoice,
+    Reminder, ResourceKey, ResourceType, ResourceVersion, RuleId, TextReview,
 };
 
 use super::{Consents, Settings};
@@ -40,6 +40,15 @@ impl<'a> Mirror<'a> {
 
     pub fn of(&self, resource_type: ResourceType) -> &[Mirrored<'a>] {
         self.resources.get(&resource_type).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same without these resources: what would be answered if they were not there?
+    pub(super) fn without(&self, keys: &[ResourceKey]) -> Self {
+        let mut reduced = self.clone();
+        for resources in reduced.resources.values_mut() {
+            resources.retain(|it| !keys.contains(&it.version.key));
+        }
+        reduced
     }
 
     /// When the last complete pull of this type began.
@@ -99,6 +108,7 @@ pub struct PatientFacts<'a> {
     /// Every reminder of the patient, in any state.
     pub existing: &'a [Reminder],
     pub enrolments: &'a [Enrolment],
+    pub clinic_defaults: &'a [ClinicDefault],
 }
 
 /// What became of re-reading a resource at the EHR.
@@ -149,6 +159,9 @@ pub struct DecideFacts<'a> {
     /// A zone that staff or the patient set; beats every other evidence.
     pub set_zone: Option<Tz>,
     pub enrolment: Option<&'a Enrolment>,
+    pub clinic_defaults: &'a [ClinicDefault],
+    /// What the patient asked for about single visits.
+    pub choices: &'a [PatientChoice],
     /// Every opt-out in force that binds the patient or any address of the patient or of a guardian.
     pub opt_outs: &'a [OptOut],
     pub consents: Consents<'a>,
@@ -161,4 +174,15 @@ pub struct DecideFacts<'a> {
     /// Recorded reviews of texts, of any rule.
     pub reviews: &'a [TextReview],
     pub settings: &'a Settings,
+}
+
+/// What the clinic set for a rule where the appointment takes place, else for the whole organisation.
+pub(super) fn clinic_default<'a>(
+    defaults: &'a [ClinicDefault],
+    rule: &RuleId,
+    appointment: Option<&Appointment>,
+) -> Option<&'a ClinicDefault> {
+    let at = |location: Option<&str>| defaults.iter().find(|it| it.rule == *rule && it.location.as_deref() == location);
+    let mut places = appointment.into_iter().flat_map(Appointment::locations);
+    places.find_map(|place| at(Some(place))).or_else(|| at(None))
 }

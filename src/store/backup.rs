@@ -23,11 +23,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, bulk_export, bulk_file, cohort, data_key, decision, ehr, ehr_budget, ehr_key,
-    ehr_usage, enrolment, event, halt, hl7_message, leader, message, mirror, opt_out, patient, patient_merge,
-    pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster,
-    rule_live, rule_version, send_mode, staff, staff_session, staff_task, tenant, tenant_key, text_review, watermark,
-    write_back,
+    alert, attempt, blind_index, bulk_export, bulk_file, clinic_default, cohort, data_key, decision, ehr, ehr_budget,
+    ehr_key, ehr_usage, enrolment, event, halt, hl7_message, leader, message, mirror, opt_out, patient,
+    patient_choice, patient_merge, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
+    reminder, reply, roster, rule_change, rule_live, rule_version, send_mode, staff, staff_session, staff_task,
+    tenant, tenant_key, text_review, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -67,7 +67,10 @@ macro_rules! for_each_table {
             rule_live,
             text_review,
             staff_task,
+            rule_change,
             enrolment,
+            clinic_default,
+            patient_choice,
             reminder,
             decision,
             message,

@@ -53,6 +53,13 @@ impl Tx<'_> {
         self.append(signed_in).await
     }
 
+    /// Records that somebody proved who they are without a session of pages, at `place`.
+    pub async fn identified(&mut self, staff: &Staff, place: &str) -> Result<(), StoreError> {
+        self.clear_tries(staff.id).await?;
+        let event = self.event(Actor::Staff(staff.login.clone()), EventKind::SignedIn);
+        self.append(event.with_detail(json!({ "at": place }))).await
+    }
+
     /// Records a sign-in that was refused. A login that is not ours is not kept: people type passwords there.
     pub async fn refuse_sign_in(&mut self, known: Option<&Staff>, because: &str) -> Result<(), StoreError> {
         let actor = known.map_or_else(|| Actor::system("web"), |staff| Actor::Staff(staff.login.clone()));

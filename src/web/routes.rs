@@ -5,8 +5,8 @@ use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
-    accounts, demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, sending,
-    switches, tasks, today, worklist,
+    accounts, demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, rules,
+    sending, switches, tasks, today, worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;
@@ -55,6 +55,13 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/tasks", CARE, tasks::tasks),
         Declared::post("/tasks/{id}/done", CLINICIAN, tasks::done),
         Declared::get("/quarantine", SignedIn, quarantine::quarantine),
+        Declared::get("/rules", SignedIn, rules::rules),
+        Declared::get("/rules/{rule}", SignedIn, rules::rule),
+        Declared::post("/rules/{rule}/review", OPERATORS, rules::review),
+        Declared::post("/rules/{rule}/live", OPERATORS, rules::make_live),
+        Declared::post("/rules/{rule}/revert", OPERATORS, rules::revert),
+        Declared::post("/rules/{rule}/clinics", OPERATORS, rules::set_clinic),
+        Declared::post("/rules/{rule}/retire", OPERATORS, rules::retire),
         Declared::get("/accounts", SignedIn, accounts::accounts),
         Declared::get("/accounts/{ehr}/{day}", CARE, accounts::day),
         Declared::get("/sending", ADMIN, sending::sending),

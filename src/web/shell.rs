@@ -63,6 +63,7 @@ const RAIL: &[(&str, &str, &str, &[Role])] = &[
     ("/messages", "Messages", "message", EVERYBODY),
     ("/replies", "Replies", "reply", CARE),
     ("/quarantine", "Quarantine", "box", EVERYBODY),
+    ("/rules", "Rules", "switch", EVERYBODY),
     ("/accounts", "Accounts", "check", EVERYBODY),
     ("/sending", "Sending", "switch", &[Role::Admin]),
     ("/history", "History", "history", &[Role::Compliance]),

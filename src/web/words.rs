@@ -90,6 +90,7 @@ pub fn meaning_word(code: Option<&str>) -> &'static str {
         Some("start") => "Asked to be contacted again",
         Some("help") => "Asked for help",
         Some("confirm") => "Will come",
+        Some("confirm_no_more") => "Will come, and wants to hear no more about it",
         Some("cannot_come") => "Cannot come",
         Some("free_text") => "Wrote something a person should read",
         _ => "Not looked at yet",

@@ -140,6 +140,7 @@ fn plan_one(
         facilities,
         existing: &[],
         enrolments: &[],
+        clinic_defaults: &[],
     };
     rules::plan(&facts, rules, now).reminders.len() as u64
 }

@@ -82,13 +82,19 @@ struct Reader<'a> {
 pub(in crate::rules) fn check(case: &Case<'_>, expires_at: DateTime<Utc>, findings: &mut Findings) -> Option<Release> {
     let Some(patient) = case.patient else {
         findings.skip("recipient", "there is no Patient to look at");
+        findings.skip("variant", "there is no Patient to look at");
         for name in CHECKS {
             findings.skip(name, "there is no Patient to look at");
         }
         return None;
     };
     let readers = readers(case, &patient, findings);
-    let template = template(case, &patient, findings)?;
+    let Some(template) = template(case, &patient, findings) else {
+        for name in CHECKS {
+            findings.skip(name, "no text could be chosen");
+        }
+        return None;
+    };
     let is_restricted = case.rule.rule().sensitive
         || patient.patient.restricted
         || case.resource.is_some_and(|it| fhir::read::is_restricted(it.value));

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::{EnrolmentState, Purpose, Reason, ResourceType, Verdict};
 
+use super::super::facts::clinic_default;
 use super::super::{CompiledRule, ConsentDirective, Consents, DecideFacts};
 use super::{Case, Findings};
 
@@ -54,9 +55,20 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
     consent_read(case, findings);
     control(case, findings);
     let name = "enrolment";
+    let appointment = case.resource.and_then(|it| it.appointment);
+    let default = clinic_default(case.facts.clinic_defaults, case.rule.id(), appointment);
     match case.facts.enrolment.map(|it| (it.state, it)) {
+        None if default.is_some_and(|it| !it.on) => {
+            let by = default.map_or_else(String::new, |it| person(&it.by));
+            let words = format!("switched off for the clinic by {by}, and not on for this patient");
+            findings.fail(name, words, Verdict::Withhold(Reason::RuleOff));
+        }
         None if case.rule.rule().who.only_enrolled => {
             findings.fail(name, "nobody switched the rule on for this patient", Verdict::Cancel(Reason::NotEnrolled));
+        }
+        None if default.is_some() => {
+            let by = default.map_or_else(String::new, |it| person(&it.by));
+            findings.pass(name, format!("switched on for the clinic by {by}"));
         }
         None => findings.pass(name, "nobody switched the rule off for this patient"),
         Some((state, it)) if state.is_on(case.now) => findings.pass(name, format!("switched on by {}", person(&it.by))),
@@ -75,6 +87,16 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         Some((_, it)) => {
             findings.fail(name, format!("switched off by {}", person(&it.by)), Verdict::Withhold(Reason::RuleOff));
         }
+    }
+    let name = "patient_choice";
+    let occasion = &case.reminder.plan.occasion.key;
+    match case.facts.choices.iter().find(|it| it.occasion == *occasion) {
+        None => findings.pass(name, "the patient did not ask to hear no more about this"),
+        Some(it) => findings.fail(
+            name,
+            format!("the patient asked to hear no more about this ({})", it.source),
+            Verdict::Withhold(Reason::AlreadyConfirmed),
+        ),
     }
 }
 

@@ -26,6 +26,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
         return;
     };
     let source = Some(record.version);
+    findings.fact("Patient", "read", source);
     match record.patient.deceased {
         Deceased::No => findings.pass("alive", "the record tells of no death"),
         Deceased::Yes => {

@@ -60,6 +60,12 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) -> DateT
         at: case.now,
         zone,
     };
+    findings.fact(record.version.key.resource_type.as_str(), "read", Some(record.version));
+    for kind in &case.rule.rule().reads {
+        let mirrored = case.facts.mirror.of(*kind);
+        let newest = mirrored.iter().map(|it| it.version).max_by_key(|it| it.last_updated);
+        findings.fact(&format!("{kind} in the mirror"), mirrored.len().to_string(), newest);
+    }
     if let Some(appointment) = record.appointment {
         findings.fact("Appointment.status", appointment.status.as_str(), Some(record.version));
     }

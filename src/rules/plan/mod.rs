@@ -16,6 +16,7 @@ use crate::domain::{
 };
 
 use super::conditions::Subject;
+use super::facts::clinic_default;
 use super::moment::next_midnight;
 use super::{CompiledRule, Mirrored, PatientFacts, who};
 
@@ -187,6 +188,11 @@ impl<'p, 'a> RulePlan<'p, 'a> {
         let Some(zone) = self.facts.facilities.of(appointment).zone else {
             return self.refuse(key, Reason::FacilityZoneUnresolved, None);
         };
+        let is_switched = self.facts.enrolments.iter().any(|it| it.rule == *self.rule.id());
+        let default = clinic_default(self.facts.clinic_defaults, self.rule.id(), appointment);
+        if !is_switched && default.is_some_and(|it| !it.on) {
+            return self.refuse(key, Reason::RuleOff, None);
+        }
         match self.is_among_those_meant(resource, zone) {
             who::Meant::Yes => {}
             who::Meant::No(words) => return self.refuse(key, Reason::NotMeant, Some(words.to_owned())),

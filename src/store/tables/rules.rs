@@ -110,3 +110,25 @@ pub mod enrolment {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+pub mod rule_change {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "rule_change")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub tenant: String,
+        pub rule: String,
+        pub version: String,
+        pub act: String,
+        pub before: Option<String>,
+        pub note: Option<String>,
+        pub changed_by: String,
+        pub changed_at: DateTimeUtc,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

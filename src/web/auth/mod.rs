@@ -2,12 +2,14 @@
 
 mod account;
 mod demo;
+mod identify;
 mod password;
 mod session;
 mod sign_in;
 
 pub use account::{AccountError, new_account};
 pub use demo::prepare_demo_accounts;
+pub use identify::{IdentifyError, identify};
 pub use password::{MIN_PASSWORD, PasswordError, hash_password, verify_password};
 
 pub(in crate::web) use session::{Visitor, visitor};

@@ -14,6 +14,7 @@ pub mod quarantine;
 pub mod reminder;
 pub mod reminders;
 pub mod replies;
+pub mod rules;
 pub mod sending;
 mod span;
 pub mod switches;

@@ -10,7 +10,8 @@ use crate::domain::{
     PatientId, PatientStatus, PhoneNumber, Reason, Role, ZoneSource,
 };
 use crate::fhir::read;
-use crate::rules::Zones;
+use crate::pull::{self, Mode, PullOptions};
+use crate::rules::{Explanation, NotApplicable, Zones};
 use crate::store::{EventFilter, MessageFilter};
 use crate::web::access::viewed;
 use crate::web::answer::{Answer, page, what_was_done};
@@ -38,6 +39,12 @@ struct RuleRow {
     badge: Badge,
     note: String,
     on: bool,
+}
+
+struct WhyNot {
+    rule: String,
+    step: String,
+    words: String,
 }
 
 struct OptOutRow {
@@ -77,6 +84,9 @@ struct PatientPage {
     opt_outs: Vec<OptOutRow>,
     opt_out_scopes: Vec<Choice>,
     opt_out_addresses: Vec<Choice>,
+    choices: Vec<String>,
+    why_not: Vec<WhyNot>,
+    why_not_problem: Option<String>,
     reminders: Vec<Item>,
     messages: Vec<Item>,
     events: Vec<EventLine>,
@@ -144,6 +154,13 @@ pub async fn patient(call: Call) -> Answer {
         MessageFilter { patient: Some((ehr.clone(), id.clone())), limit: 10, ..MessageFilter::default() };
     let messages = view.list_messages(&message_filter).await?;
     let evidence = zones(&call, &patient);
+    let choices = view.choices_of(&ehr, std::slice::from_ref(&id)).await?;
+    let choices = choices.iter().map(|it| {
+        let about = it.occasion.as_str().split('@').next().unwrap_or_default().to_owned();
+        format!("{about}: confirmed, and asked to hear no more about it ({}, {})", it.source, moment(it.at, zone))
+    });
+    let choices = choices.collect();
+    let (why_not, why_not_problem) = why_not(&call, &ehr, &id).await;
     let tomorrow = now.with_timezone(&zone).date_naive().succ_opt().unwrap_or_default();
     page(&PatientPage {
         shell: Shell::of(&call, full_name(&patient), "/patients").await?,
@@ -163,6 +180,9 @@ pub async fn patient(call: Call) -> Answer {
         opt_outs: opt_outs.iter().map(|it| opt_out_row(it, &titles, &call)).collect(),
         opt_out_scopes: scope_choices(&live),
         opt_out_addresses: address_choices(&addresses),
+        choices,
+        why_not,
+        why_not_problem,
         reminders: reminders
             .into_iter()
             .take(20)
@@ -189,6 +209,31 @@ pub async fn patient(call: Call) -> Answer {
         first: before.map(|_: crate::domain::EventId| home.clone()),
         home,
     })
+}
+
+/// What no rule reminds of now, and why: the silent decisions.
+async fn why_not(call: &Call, ehr: &EhrId, patient: &PatientId) -> (Vec<WhyNot>, Option<String>) {
+    let options = PullOptions::new(&call.state.settings, Mode::Increment, "page");
+    match Box::pin(pull::trace(&call.state.store, &call.state.tenant, ehr, patient, &options)).await {
+        Ok(traces) => {
+            let rows = traces.into_iter().flat_map(|trace| {
+                let title = trace.title.clone();
+                if trace.not_applicable.is_empty() && trace.reminders.is_empty() {
+                    let words = "Nothing on this patient's record is of the kind that the rule is about.".to_owned();
+                    return vec![WhyNot { rule: title, step: String::new(), words }];
+                }
+                let row = |(absent, explanation): (NotApplicable, Explanation)| WhyNot {
+                    rule: title.clone(),
+                    step: absent.step.map_or_else(String::new, |step| step.to_string()),
+                    words: explanation.words,
+                };
+                trace.not_applicable.into_iter().map(row).collect()
+            });
+            (rows.take(50).collect(), None)
+        }
+        // A broken rule must not hide the patient.
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    }
 }
 
 fn done_words(code: &str) -> Option<&'static str> {

@@ -49,7 +49,8 @@ struct ConfirmPage {
     shell: Shell,
     question: String,
     consequence: &'static str,
-    action: &'static str,
+    action: String,
+    back: String,
     fields: Vec<(&'static str, String)>,
     yes: &'static str,
 }
@@ -168,20 +169,24 @@ pub async fn release_hold(call: Call) -> Answer {
     Ok(redirect_done(&call, "/sending", "release"))
 }
 
-fn is_confirmed(call: &Call) -> bool {
+pub(super) fn is_confirmed(call: &Call) -> bool {
     call.field("confirmed") == "yes"
 }
 
-async fn confirm(
+pub(super) async fn confirm(
     call: &Call,
     question: String,
     consequence: &'static str,
-    action: &'static str,
+    action: impl Into<String>,
     fields: Vec<(&'static str, String)>,
     yes: &'static str,
 ) -> Answer {
-    let shell = Shell::of(call, "Sending", PATH).await?;
-    page(&ConfirmPage { shell, question, consequence, action, fields, yes })
+    let action = action.into();
+    // Every such question is asked by the page one level up.
+    let back = action.rsplit_once('/').map_or(PATH, |(home, _)| home).to_owned();
+    let (title, current) = if back == PATH { ("Sending", PATH) } else { ("Rules", "/rules") };
+    let shell = Shell::of(call, title, current).await?;
+    page(&ConfirmPage { shell, question, consequence, action, back, fields, yes })
 }
 
 fn mode_row(mode: SendMode, current: SendMode) -> ModeRow {

@@ -174,3 +174,33 @@ async fn an_answer_is_kept_understood_and_told_to_the_ehr_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_confirmed_and_asked_for_no_more_is_not_asked_about_this_visit_again_and_is_not_opted_out() {
+    each_house(async |house| {
+        let start = house.ada_is_due_in_an_hour().await;
+        house.live(TimeDelta::hours(2)).await;
+        assert_eq!(house.texts().len(), 1);
+        let us = house.hospital.sender_number().to_owned();
+        house.hospital.reply_as(ADA_PHONE, &us, "I confirmed, please stop asking").await.unwrap();
+        house.live_until(start).await;
+        assert_eq!(house.texts().len(), 1, "{:?}", house.texts());
+        let stands: Vec<_> = house.reminders(ADA).await.iter().map(|it| (it.state, it.reason)).collect();
+        assert_eq!(
+            stands,
+            [(ReminderState::Released, None), (ReminderState::Withheld, Some(Reason::AlreadyConfirmed))]
+        );
+        assert!(house.view().opt_outs(10).await.unwrap().is_empty(), "it is no STOP");
+        let kinds = vec![EventKind::PatientChose];
+        let chose = house.view().events(&EventFilter { kinds, limit: 10, ..EventFilter::default() }).await.unwrap();
+        assert_eq!(chose.len(), 1);
+
+        // Another visit is reminded of as before.
+        house.book("next", ADA, start + TimeDelta::days(10));
+        house.sync().await;
+        house.live_until(start + TimeDelta::days(10)).await;
+        assert_eq!(house.texts().len(), 3);
+        house.close().await;
+    })
+    .await;
+}

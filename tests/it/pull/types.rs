@@ -201,7 +201,9 @@ async fn a_rule_that_goes_live_brings_its_scopes_along_and_takes_them_away() {
     let first = clients.current(&b.ehr).await.unwrap();
     assert!(first.connection().scopes.to_string().contains("Observation"));
     let mut tx = b.t.store.write(&b.t.tenant).await.unwrap();
-    tx.set_live_rules(&[], &beckon::domain::Actor::system("test")).await.unwrap();
+    for rule in tx.view().live_rules().await.unwrap() {
+        tx.retire_rule(&rule.id, None, &beckon::domain::Actor::system("test")).await.unwrap();
+    }
     tx.commit().await.unwrap();
     let scopes = clients.current(&b.ehr).await.unwrap().connection().scopes.to_string();
     assert!(!scopes.contains("Observation") && scopes.contains("Patient"), "{scopes}");

@@ -305,6 +305,60 @@ fn a_clinician_switches_a_rule_off_or_pauses_it() {
 }
 
 #[test]
+fn a_clinic_s_default_holds_unless_the_patient_s_own_switch_says_otherwise() {
+    let default = |location: Option<&str>, on: bool| ClinicDefault {
+        location: location.map(str::to_owned),
+        rule: RuleId::new("appointment-reminder"),
+        on,
+        by: "staff:head".to_owned(),
+        at: at(DUE),
+    };
+    let sent = "release sms unconfirmed en Limited";
+    for (defaults, own, expected) in [
+        (vec![default(None, false)], None, "withhold rule_off"),
+        (vec![default(None, false)], Some(EnrolmentState::On), sent),
+        (vec![default(None, false), default(Some("main"), true)], None, sent),
+        (vec![default(None, true), default(Some("main"), false)], None, "withhold rule_off"),
+        (vec![default(Some("elsewhere"), false)], None, sent),
+        (vec![default(Some("main"), true)], Some(EnrolmentState::Off), "withhold rule_off"),
+    ] {
+        let (mut world, rule) = due_world();
+        world.clinic_defaults = defaults.clone();
+        world.enrolments = own
+            .map(|state| Enrolment {
+                patient: PatientId::new("ana"),
+                rule: rule.id().clone(),
+                state,
+                by: "dr".to_owned(),
+                at: at(DUE),
+            })
+            .into_iter()
+            .collect();
+        assert_eq!(words(&verdict(&world, &rule, at(DUE))), expected, "{defaults:?} {own:?}");
+        let plans = world.plan(std::slice::from_ref(&rule), at("2026-06-01T00:00:00Z"));
+        assert_eq!(plans.reminders.is_empty(), expected != sent, "planning says the same: {defaults:?} {own:?}");
+    }
+}
+
+#[test]
+fn who_confirmed_and_asked_for_no_more_hears_no_more_of_this_visit_at_this_time() {
+    let (mut world, rule) = due_world();
+    let occasion = world.reminders.last().unwrap().plan.occasion.key.clone();
+    let choice = |occasion: OccasionKey| PatientChoice {
+        patient: PatientId::new("ana"),
+        occasion,
+        source: "sms reply".to_owned(),
+        reply: None,
+        by: "patient".to_owned(),
+        at: at(DUE),
+    };
+    world.choices = vec![choice(OccasionKey::new("Appointment/other@2026-06-10T15:00:00Z"))];
+    assert_eq!(words(&verdict(&world, &rule, at(DUE))), "release sms unconfirmed en Limited");
+    world.choices = vec![choice(occasion)];
+    assert_eq!(words(&verdict(&world, &rule, at(DUE))), "withhold already_confirmed");
+}
+
+#[test]
 fn nothing_goes_out_late_or_at_night() {
     // Austin keeps UTC-5 in June; allowed are 13:00Z to 02:00Z.
     for (now, expected) in [

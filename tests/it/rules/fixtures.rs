@@ -122,6 +122,8 @@ pub struct World {
     pub facilities: Facilities,
     pub reminders: Vec<Reminder>,
     pub enrolments: Vec<Enrolment>,
+    pub clinic_defaults: Vec<ClinicDefault>,
+    pub choices: Vec<PatientChoice>,
     pub opt_outs: Vec<OptOut>,
     pub consents: Vec<ConsentDirective>,
     /// Why they cannot be read, where they cannot.
@@ -144,6 +146,8 @@ impl World {
             facilities: facilities(),
             reminders: vec![],
             enrolments: vec![],
+            clinic_defaults: vec![],
+            choices: vec![],
             opt_outs: vec![],
             consents: vec![],
             consents_unread: None,
@@ -189,10 +193,35 @@ impl World {
                     facilities: &self.facilities,
                     existing: &self.reminders,
                     enrolments: &self.enrolments,
+                    clinic_defaults: &self.clinic_defaults,
                 },
                 rules,
                 now,
             )
+        })
+    }
+
+    /// Everything that planning says does not apply, explained.
+    pub fn explain(&self, rule: &CompiledRule, now: DateTime<Utc>) -> Vec<(NotApplicable, Explanation)> {
+        self.with_facts(now, |patient, mirror, appointments| {
+            let facts = PatientFacts {
+                patient,
+                patient_value: &self.patient,
+                mirror,
+                appointments,
+                facilities: &self.facilities,
+                existing: &self.reminders,
+                enrolments: &self.enrolments,
+                clinic_defaults: &self.clinic_defaults,
+            };
+            let plan = plan(&facts, std::slice::from_ref(rule), now);
+            plan.not_applicable
+                .into_iter()
+                .map(|absent| {
+                    let explanation = explain(&facts, rule, &absent, now);
+                    (absent, explanation)
+                })
+                .collect()
         })
     }
 
@@ -265,6 +294,8 @@ impl World {
                 facilities: &self.facilities,
                 set_zone: self.set_zone,
                 enrolment: self.enrolments.iter().find(|it| it.rule == reminder.plan.rule),
+                clinic_defaults: &self.clinic_defaults,
+                choices: &self.choices,
                 opt_outs: &self.opt_outs,
                 consents: match self.consents_unread {
                     Some(why) => Consents::Unreadable { why, mirrored: &self.consents },
