@@ -20,6 +20,8 @@ mod m0010_staff;
 mod m0012_roster;
 mod m0025_quarantine_patient;
 mod m0040_reconciliations;
+mod m0045_history_tree;
+mod m0046_saved_questions;
 
 /// Applies all migrations in order.
 #[derive(Debug)]
@@ -42,8 +44,15 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_roster::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
+            Box::new(m0045_history_tree::STEP),
+            Box::new(m0046_saved_questions::STEP),
         ]
     }
+}
+
+/// The names of all migrations, in order.
+pub fn names() -> Vec<String> {
+    Migrator::migrations().iter().map(|step| step.name().to_owned()).collect()
 }
 
 /// The schema's version: the name of its last migration.

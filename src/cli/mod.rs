@@ -11,6 +11,7 @@ mod ehr;
 mod ehr_roster;
 mod enrol;
 mod history;
+mod history_proof;
 mod open;
 mod optout;
 mod output;
@@ -92,9 +93,9 @@ enum Command {
     Why(why::Args),
     /// Is everything that was due on a day accounted for?
     Reconcile(reconcile::Args),
-    /// Search the history.
+    /// Search the history, sign it, and prove that nothing in it was changed.
     #[command(subcommand)]
-    History(history::Command),
+    History(Box<history::Command>),
     /// Switch a rule for a patient.
     Enrol(enrol::Args),
     /// Record and list opt-outs.
@@ -155,7 +156,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Rules(command) => rules::run(&at, command),
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
-        Command::History(command) => Box::pin(history::run(&at, command)).await,
+        Command::History(command) => Box::pin(history::run(&at, *command)).await,
         Command::Enrol(args) => Box::pin(enrol::run(&at, args)).await,
         Command::Optout(command) => Box::pin(optout::run(&at, command)).await,
         Command::Halt(args) => Box::pin(sending::halt(&at, args)).await,

@@ -204,7 +204,7 @@ impl Tx<'_> {
     }
 }
 
-pub(super) fn reply_of(row: reply::Model, keys: &LoadedKeys<'_>) -> Result<Reply, StoreError> {
+pub(super) fn reply_of(row: reply::Model, keys: &LoadedKeys) -> Result<Reply, StoreError> {
     let id = ReplyId(row.id);
     let body: SealedReply = keys.open_json("reply", "reply", "body", &id.to_string(), &row.body)?;
     Ok(Reply {
@@ -288,7 +288,7 @@ impl View<'_> {
         self.opt_outs_of(rows).await
     }
 
-    async fn opt_outs_of(&self, rows: Vec<opt_out::Model>) -> Result<Vec<OptOut>, StoreError> {
+    pub(super) async fn opt_outs_of(&self, rows: Vec<opt_out::Model>) -> Result<Vec<OptOut>, StoreError> {
         let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.into_iter()
             .map(|row| {

@@ -23,10 +23,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tables::{
-    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, leader, message,
-    mirror, opt_out, patient, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
-    reminder, reply, roster, rule_live, rule_version, send_mode, staff, staff_session, tenant, tenant_key, watermark,
-    write_back,
+    alert, attempt, blind_index, cohort, data_key, decision, ehr, ehr_key, enrolment, event, halt, history_checkpoint,
+    history_head, history_key, history_publication, history_tile, leader, message, mirror, opt_out, patient, pull_run,
+    quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live,
+    rule_version, saved_question, send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -73,6 +73,12 @@ macro_rules! for_each_table {
             reconciliation,
             cohort,
             event,
+            history_head,
+            history_tile,
+            history_key,
+            history_checkpoint,
+            history_publication,
+            saved_question,
             staff
         )
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use secrecy::ExposeSecret;
 
 use super::{Store, StoreError};
@@ -43,12 +43,23 @@ impl Store {
                     .pragma("cache_size", "-16384")
             });
         let db = Database::connect(options).await.map_err(|error| open_error(url, &error))?;
-        Migrator::up(&db, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        if !is_up_to_date(&db).await {
+            Migrator::up(&db, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        }
         if sqlite {
             super::statistics::state(&db).await?;
         }
         Ok(Self::new(db, root, clock, entropy))
     }
+}
+
+/// Whether there is nothing to migrate: then an account that may not change the schema is enough.
+async fn is_up_to_date(db: &DatabaseConnection) -> bool {
+    let all = Statement::from_string(db.get_database_backend(), "SELECT version FROM seaql_migrations");
+    // Where the table is not there yet, everything is to be done.
+    let Ok(rows) = db.query_all_raw(all).await else { return false };
+    let done: Vec<String> = rows.iter().filter_map(|row| row.try_get("", "version").ok()).collect();
+    migration::names().iter().all(|name| done.contains(name))
 }
 
 /// Names the file or the host, never the password.

@@ -124,7 +124,7 @@ impl View<'_> {
     pub(super) async fn load_keys<'b>(
         &self,
         sealed: impl IntoIterator<Item = &'b [u8]>,
-    ) -> Result<LoadedKeys<'_>, StoreError> {
+    ) -> Result<LoadedKeys, StoreError> {
         let ring = &self.store.inner.keys;
         let mut loaded = HashMap::new();
         let mut missing = HashSet::new();
@@ -159,18 +159,18 @@ impl View<'_> {
                 }
             }
         }
-        Ok(LoadedKeys { tenant: self.tenant, keys: loaded })
+        Ok(LoadedKeys { tenant: self.tenant.clone(), keys: loaded })
     }
 }
 
 /// The keys of a set of sealed values. They are held here, not only in the ring: that one forgets what it has no room
 /// for, and a key that was forgotten must not look like one that was destroyed.
-pub(super) struct LoadedKeys<'a> {
-    tenant: &'a TenantId,
+pub(super) struct LoadedKeys {
+    tenant: TenantId,
     keys: HashMap<Uuid, Key>,
 }
 
-impl LoadedKeys<'_> {
+impl LoadedKeys {
     /// Opens one sealed column.
     ///
     /// # Errors

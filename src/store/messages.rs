@@ -451,7 +451,7 @@ impl View<'_> {
     }
 }
 
-fn message_of(row: &message::Model, keys: &LoadedKeys<'_>) -> Result<Message, StoreError> {
+fn message_of(row: &message::Model, keys: &LoadedKeys) -> Result<Message, StoreError> {
     let id = MessageId(row.id).to_string();
     let body: Option<MessageBody> = match &row.body {
         Some(sealed) => Some(keys.open_json("message body", "message", "body", &id, sealed)?),

@@ -17,6 +17,7 @@ mod fhir_consent;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
+mod history;
 mod house;
 mod outbox;
 mod papers;

@@ -30,7 +30,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    fn new(kind: AlertKind, subject: impl Into<String>, wrong: Option<String>) -> Self {
+    pub(super) fn new(kind: AlertKind, subject: impl Into<String>, wrong: Option<String>) -> Self {
         Self { kind, subject: subject.into(), wrong }
     }
 }
@@ -55,6 +55,7 @@ impl Alerting {
         found.push(self.without_zone().await?);
         found.extend(self.no_longer_held().await?);
         found.extend(self.disk_trouble());
+        found.extend(self.checkpoints().await?);
         Ok(found)
     }
 

@@ -16,7 +16,9 @@ mod tenants;
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
-pub(in crate::store) use history::event;
+pub(in crate::store) use history::{
+    event, history_checkpoint, history_head, history_key, history_publication, history_tile, saved_question,
+};
 pub(in crate::store) use messages::{attempt, message, write_back};
 pub(in crate::store) use mirrored::{blind_index, mirror, patient, quarantine, quarantine_patient};
 pub(in crate::store) use reconciled::{cohort, reconciliation};
