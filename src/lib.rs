@@ -8,6 +8,7 @@ pub mod config;
 pub mod domain;
 pub mod ehr;
 pub mod fhir;
+pub mod history;
 pub mod outbox;
 pub mod pull;
 pub mod rules;

@@ -1,6 +1,8 @@
-//! What happens by the clock: pull each EHR at its interval, plan patients whose time has come, and reconcile each day
-//! once it is over. Over all replicas
+//! What happens by the clock: pull each EHR at its interval, plan patients whose time has come, reconcile each day once
+//! it is over, number the history. Over all replicas
 //! one leads at a time; the lead is a row in the database with an end.
+
+mod history;
 
 use std::sync::Arc;
 

@@ -29,6 +29,8 @@ mod m0036_staff_tasks;
 mod m0040_reconciliations;
 mod m0041_rule_changes;
 mod m0042_choices;
+mod m0045_history_tree;
+mod m0046_saved_questions;
 
 /// Applies all migrations in order.
 #[derive(Debug)]
@@ -60,8 +62,15 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_exports::STEP),
             Box::new(m0041_rule_changes::STEP),
             Box::new(m0042_choices::STEP),
+            Box::new(m0045_history_tree::STEP),
+            Box::new(m0046_saved_questions::STEP),
         ]
     }
+}
+
+/// The names of all migrations, in order.
+pub fn names() -> Vec<String> {
+    Migrator::migrations().iter().map(|step| step.name().to_owned()).collect()
 }
 
 /// The schema's version: the name of its last migration.

@@ -7,6 +7,7 @@ pub mod backup;
 pub mod bench;
 pub mod demo;
 pub mod doctor;
+pub mod publishing;
 pub mod reconcile;
 mod serve;
 pub mod simulate;
@@ -54,6 +55,10 @@ pub enum AppError {
     BenchSettings(String),
     #[error("the bench did not do what it measures: {0}")]
     Bench(String),
+    #[error("history.bucket_url: {0:?} is no address of a bucket")]
+    Bucket(String),
+    #[error(transparent)]
+    History(#[from] crate::history::HistoryError),
     #[error("web: {0}")]
     Web(String),
     #[error(transparent)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::alerting::Alerting;
+use super::publishing::Publishing;
 use super::{AppError, Gateway};
 use crate::outbox::Intake;
 use crate::pull::hl7::Listener;
@@ -35,6 +36,12 @@ impl Gateway {
         Alerting::new(self.store.clone(), self.tenant.clone(), settings, Arc::clone(&self.providers))
     }
 
+    /// Hands checkpoints of the history to whoever keeps them.
+    pub fn publishing(&self) -> Result<Publishing, AppError> {
+        let settings = Arc::clone(&self.settings);
+        Publishing::new(self.store.clone(), self.tenant.clone(), settings, Arc::clone(&self.providers))
+    }
+
     /// Runs until SIGTERM or Ctrl-C, then finishes what is under way.
     pub async fn serve(self, with_web: bool, with_worker: bool) -> Result<(), AppError> {
         // A worker leaves the port to the replica that shows pages.
@@ -60,6 +67,10 @@ impl Gateway {
             let outbox = self.outbox.clone();
             let scheduler = self.scheduler();
             let alerting = self.alerting()?;
+            let (history, publishing) = (scheduler.clone(), self.publishing()?);
+            let (for_history, for_publishing) = (told.clone(), told.clone());
+            workers.push(tokio::spawn(async move { history.keep_history(for_history).await }));
+            workers.push(tokio::spawn(async move { publishing.run(for_publishing).await }));
             let (for_outbox, for_scheduler, for_alerting) = (told.clone(), told.clone(), told.clone());
             if let Some(hl7) = &self.settings.hl7 {
                 let listener = Listener::bind(self.store.clone(), self.tenant.clone(), hl7).await?;

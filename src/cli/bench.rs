@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{Failure, output};
 use crate::app::bench::{
-    self, BenchDatabase, Cost, Place, PlanFigures, PullFigures, PullInput, SendFigures, SendInput, SideFigures,
-    StoredFigures,
+    self, BenchDatabase, Cost, HistoryFigures, Place, PlanFigures, PullFigures, PullInput, SendFigures, SendInput,
+    SideFigures, StoredFigures,
 };
 use crate::config::{Log, LogFormat};
 
@@ -28,6 +28,10 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  beckon bench send\n  beckon bench send --messages 20000 --reread --json\n  \
                             beckon bench send --relay 127.0.0.1:10025 --sink-port 10026")]
     Send(SendArgs),
+    /// Appending to the history, searching it and verifying it, beside a plain table with the same indexes.
+    #[command(after_help = "Examples:\n  beckon bench history\n  beckon bench history --events 1000000 --database \
+                            postgres://beckon@127.0.0.1:5432 --json")]
+    History(HistoryArgs),
 }
 
 /// What all benches need.
@@ -84,6 +88,15 @@ pub(super) struct SendArgs {
     place: Where,
 }
 
+#[derive(Debug, Parser)]
+pub(super) struct HistoryArgs {
+    /// How many events; several numbers make several runs.
+    #[arg(long, value_delimiter = ',', default_value = "100000", value_name = "N")]
+    events: Vec<u64>,
+    #[command(flatten)]
+    place: Where,
+}
+
 fn database(text: &str) -> Result<BenchDatabase, String> {
     match text {
         "sqlite" => Ok(BenchDatabase::Sqlite),
@@ -100,6 +113,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Pull(args) => Box::pin(pull(args)).await,
         Command::Plan(args) => Box::pin(plan(args)).await,
         Command::Send(args) => Box::pin(send(args)).await,
+        Command::History(args) => Box::pin(history(args)).await,
     }
 }
 
@@ -166,6 +180,43 @@ async fn send(args: SendArgs) -> Result<(), Failure> {
     let figures = bench::send(&input, &args.place.database, &place, &tell).await.map_err(Failure::remote)?;
     bar.finish_and_clear();
     print(args.place.json, &figures, print_send)
+}
+
+async fn history(args: HistoryArgs) -> Result<(), Failure> {
+    let (place, bar) = (args.place.place()?, args.place.spinner());
+    let tell = |words: &str| bar.set_message(words.to_owned());
+    let mut runs = Vec::new();
+    for events in args.events {
+        let figures = bench::history(events.max(1000), &args.place.database, &place, &tell).await;
+        runs.push(figures.map_err(Failure::remote)?);
+    }
+    bar.finish_and_clear();
+    print(args.place.json, &runs, |runs: &Vec<HistoryFigures>| runs.iter().for_each(print_history))
+}
+
+fn print_history(it: &HistoryFigures) {
+    println!("{} events on {}", it.events, it.database);
+    let rows = [
+        cost_row("append", &it.append, it.events),
+        cost_row("plain table", &it.plain_append, it.events),
+        cost_row("number", &it.number, it.events),
+        cost_row("verify", &it.verify, it.events),
+    ];
+    output::table(&["WHAT", "SECONDS", "EVENTS/S", "CPU µS EACH", "PEAK MB"], &rows, "");
+    let searches: Vec<Vec<String>> = it
+        .searches
+        .iter()
+        .map(|it| {
+            vec![
+                it.what.to_owned(),
+                format!("{:.0}", it.micros),
+                format!("{:.0}", it.plain_micros),
+                format!("{:.2}", it.times_plain),
+            ]
+        })
+        .collect();
+    output::table(&["PAGE OF 50", "µS", "PLAIN µS", "TIMES"], &searches, "");
+    println!();
 }
 
 fn print<T: Serialize>(json: bool, figures: &T, for_people: impl FnOnce(&T)) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod ehr_set;
 mod enrol;
 mod enrol_clinic;
 mod history;
+mod history_proof;
 mod open;
 mod optout;
 mod output;
@@ -101,9 +102,9 @@ enum Command {
     Why(why::Args),
     /// Is everything that was due on a day accounted for?
     Reconcile(reconcile::Args),
-    /// Search the history.
+    /// Search the history, sign it, and prove that nothing in it was changed.
     #[command(subcommand)]
-    History(history::Command),
+    History(Box<history::Command>),
     /// Switch a rule for a patient.
     Enrol(enrol::Args),
     /// Switch a rule for everybody who comes to a clinic, and list what is set.
@@ -183,7 +184,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => Box::pin(simulate::run(&at, args)).await,
         Command::Why(args) => Box::pin(why::run(&at, args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(&at, args)).await,
-        Command::History(command) => Box::pin(history::run(&at, command)).await,
+        Command::History(command) => Box::pin(history::run(&at, *command)).await,
         Command::Enrol(args) => Box::pin(enrol::run(&at, args)).await,
         Command::EnrolClinic(args) => Box::pin(enrol_clinic::run(&at, args)).await,
         Command::Optout(command) => Box::pin(optout::run(&at, command)).await,

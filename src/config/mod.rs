@@ -33,6 +33,7 @@ pub struct Settings {
     pub hl7: Option<Hl7>,
     pub session: Session,
     pub alerts: Alerts,
+    pub history: History,
     pub log: Log,
 }
 
@@ -221,6 +222,30 @@ pub struct Alerts {
     pub webhook_url: Option<String>,
     /// Signs the webhook's body (HMAC-SHA-256).
     pub webhook_secret: Option<SecretString>,
+}
+
+/// `[history]`: where signed checkpoints go, so that they are out of the operator's hands.
+#[derive(Debug, Clone)]
+pub struct History {
+    pub checkpoint_minutes: u32,
+    /// A folder that another machine keeps, or that cannot be written twice.
+    pub checkpoint_folder: Option<PathBuf>,
+    /// Takes each checkpoint by POST.
+    pub checkpoint_url: Option<String>,
+    pub checkpoint_email: Option<String>,
+    pub bucket: Option<Bucket>,
+}
+
+/// `[history]`, the keys `bucket…`: an S3-compatible bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub url: String,
+    pub name: String,
+    pub region: String,
+    /// Before the name of each object.
+    pub prefix: String,
+    pub access_key: String,
+    pub secret_key: SecretString,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

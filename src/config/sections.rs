@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
 use super::{
-    Alerts, AppointmentIds, Database, Hl7, Hl7Tls, Log, LogFormat, Organisation, Pull, Rules, Seal, Send, Server,
-    Session, Settings, Sms, Smtp, SmtpSecurity,
+    Alerts, AppointmentIds, Bucket, Database, History, Hl7, Hl7Tls, Log, LogFormat, Organisation, Pull, Rules, Seal,
+    Send, Server, Session, Settings, Sms, Smtp, SmtpSecurity,
 };
 
 pub(super) fn read(r: &mut Reader) -> Settings {
@@ -35,6 +35,7 @@ pub(super) fn read(r: &mut Reader) -> Settings {
             absolute_hours: r.number("session.absolute_hours", 10, 1..=72),
         },
         alerts: alerts(r),
+        history: history(r),
         log: log(r),
         organisation,
     }
@@ -268,6 +269,34 @@ fn alerts(r: &mut Reader) -> Alerts {
         r.problem("alerts.webhook_secret", "it is missing", "a secret that the receiver checks the signature with");
     }
     Alerts { email: r.optional_text("alerts.email"), webhook_url, webhook_secret }
+}
+
+fn history(r: &mut Reader) -> History {
+    let checkpoint_url = r.optional_text("history.checkpoint_url");
+    if let Some(url) = &checkpoint_url {
+        check_url(r, "history.checkpoint_url", url);
+    }
+    let bucket = r.optional_text("history.bucket").map(|name| {
+        let url = r.text("history.bucket_url", "https://s3.eu-central-1.amazonaws.com");
+        if !url.is_empty() {
+            check_url(r, "history.bucket_url", &url);
+        }
+        Bucket {
+            url,
+            name,
+            region: r.text_or("history.bucket_region", "us-east-1"),
+            prefix: r.optional_text("history.bucket_prefix").unwrap_or_default(),
+            access_key: r.text("history.bucket_access_key", "AKIA…"),
+            secret_key: r.secret("history.bucket_secret_key", "the secret of history.bucket_access_key"),
+        }
+    });
+    History {
+        checkpoint_minutes: r.number("history.checkpoint_minutes", 15, 1..=1440),
+        checkpoint_folder: r.optional_text("history.checkpoint_folder").map(Into::into),
+        checkpoint_url,
+        checkpoint_email: r.optional_text("history.checkpoint_email"),
+        bucket,
+    }
 }
 
 fn log(r: &mut Reader) -> Log {

@@ -13,7 +13,7 @@ use super::{Outbox, OutboxError, Providers};
 use crate::channels::{OutboundEmail, OutboundSms};
 use crate::domain::{
     Actor, Address, AlertKind, Attempt, AttemptId, AttemptState, Channel, Event, EventKind, EventOutcome, Message,
-    MessageState, OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
+    MessageBody, MessageState, OptOut, OptOutId, OptOutScope, Outcome, Phi, Reason, Rejection,
 };
 use crate::store::{SendMode, Sending, Settlement, Store, StoreError, Tx, WriteBackSubject};
 
@@ -69,7 +69,16 @@ pub(super) fn opened_event(tx: &Tx<'_>, message: &Message, attempt: &Attempt) ->
     about(tx, message, EventKind::AttemptOpened).with_detail(json!({
         "attempt": attempt.id, "number": attempt.number, "channel": attempt.channel, "provider": attempt.provider,
         "address": message.address, "template": message.template, "language": message.language, "basis": message.basis,
+        "rule_version": message.rule_version, "purpose": message.purpose, "detail": message.detail,
+        // What was sent is not repeated here; its digest proves that the message still says it.
+        "body_sha256": message.body.as_ref().map(digest_of),
     }))
+}
+
+/// SHA-256 of what the person sees, as JSON.
+fn digest_of(body: &MessageBody) -> String {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    crate::clock::hexadecimal(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes).as_ref())
 }
 
 fn about(tx: &Tx<'_>, message: &Message, kind: EventKind) -> Event {

@@ -303,7 +303,7 @@ impl View<'_> {
         self.opt_outs_of(rows).await
     }
 
-    async fn opt_outs_of(&self, rows: Vec<opt_out::Model>) -> Result<Vec<OptOut>, StoreError> {
+    pub(super) async fn opt_outs_of(&self, rows: Vec<opt_out::Model>) -> Result<Vec<OptOut>, StoreError> {
         let keys = self.load_keys(rows.iter().map(|row| row.body.as_slice())).await?;
         rows.into_iter()
             .map(|row| {

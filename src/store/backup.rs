@@ -24,10 +24,11 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, bulk_export, bulk_file, clinic_default, cohort, data_key, decision, ehr, ehr_budget,
-    ehr_key, ehr_usage, enrolment, event, halt, hl7_message, leader, message, mirror, opt_out, patient,
-    patient_choice, patient_merge, pull_run, quarantine, quarantine_patient, receipt, reconciliation, release_count,
-    reminder, reply, roster, rule_change, rule_live, rule_version, send_mode, staff, staff_session, staff_task,
-    tenant, tenant_key, text_review, watermark, write_back,
+    ehr_key, ehr_usage, enrolment, event, halt, history_checkpoint, history_head, history_key, history_publication,
+    history_tile, hl7_message, leader, message, mirror, opt_out, patient, patient_choice, patient_merge, pull_run,
+    quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_change,
+    rule_live, rule_version, saved_question, send_mode, staff, staff_session, staff_task, tenant, tenant_key,
+    text_review, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -86,6 +87,12 @@ macro_rules! for_each_table {
             reconciliation,
             cohort,
             event,
+            history_head,
+            history_tile,
+            history_key,
+            history_checkpoint,
+            history_publication,
+            saved_question,
             staff
         )
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use secrecy::ExposeSecret;
 
 use super::{Store, StoreError};
@@ -29,7 +29,9 @@ impl Store {
         } else {
             connect(&mut options(&address, database.max_connections), url).await?
         };
-        Migrator::up(&writer, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        if !is_up_to_date(&writer).await {
+            Migrator::up(&writer, None).await.map_err(|error| StoreError::Open(super::brief(&error.to_string())))?;
+        }
         let reader = if sqlite {
             super::statistics::state(&writer).await?;
             connect(options(&address, database.max_connections).map_sqlx_sqlite_opts(reading), url).await?
@@ -38,6 +40,15 @@ impl Store {
         };
         Ok(Self::new(reader, writer, root, clock, entropy))
     }
+}
+
+/// Whether there is nothing to migrate: then an account that may not change the schema is enough.
+async fn is_up_to_date(db: &DatabaseConnection) -> bool {
+    let all = Statement::from_string(db.get_database_backend(), "SELECT version FROM seaql_migrations");
+    // Where the table is not there yet, everything is to be done.
+    let Ok(rows) = db.query_all_raw(all).await else { return false };
+    let done: Vec<String> = rows.iter().filter_map(|row| row.try_get("", "version").ok()).collect();
+    migration::names().iter().all(|name| done.contains(name))
 }
 
 fn options(address: &str, connections: u32) -> ConnectOptions {

@@ -5,8 +5,8 @@ use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
-    accounts, demo, history, message, messages, patient, patients, quarantine, reminder, reminders, replies, rules,
-    sending, switches, tasks, today, worklist,
+    accounts, demo, evidence, history, message, messages, patient, patients, quarantine, reminder, reminders,
+    replies, rules, sending, switches, tasks, today, worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;
@@ -71,6 +71,12 @@ pub fn table() -> Vec<Declared> {
         Declared::post("/sending/release", ADMIN, sending::release_hold),
         Declared::get("/history", COMPLIANCE, history::history),
         Declared::post("/history", COMPLIANCE, history::search),
+        Declared::post("/history/questions", COMPLIANCE, history::save),
+        Declared::post("/history/questions/{id}/remove", COMPLIANCE, history::remove),
+        Declared::post("/history/export", COMPLIANCE, evidence::export),
+        Declared::get("/history/checkpoints", COMPLIANCE, evidence::checkpoints),
+        Declared::get("/history/checkpoints/{size}", COMPLIANCE, evidence::note),
+        Declared::post("/patients/{ehr}/{patient}/packet", COMPLIANCE, evidence::patient_packet),
         // The simulated hospital
         Declared::get("/demo/phone", SignedIn, demo::phone).in_demo(),
         Declared::post("/demo/phone/reply", SignedIn, demo::reply).in_demo(),

@@ -18,6 +18,7 @@ mod fhir_consent;
 mod fhir_prune;
 mod fhir_read;
 mod fhir_write;
+mod history;
 mod house;
 mod lives;
 mod outbox;

@@ -56,6 +56,12 @@ fn expected() -> Vec<(&'static str, &'static str, Access)> {
         ("POST", "/sending/release", Access::Roles(&[ADMIN])),
         ("GET", "/history", Access::Roles(&[COMPLIANCE])),
         ("POST", "/history", Access::Roles(&[COMPLIANCE])),
+        ("POST", "/history/questions", Access::Roles(&[COMPLIANCE])),
+        ("POST", "/history/questions/{id}/remove", Access::Roles(&[COMPLIANCE])),
+        ("POST", "/history/export", Access::Roles(&[COMPLIANCE])),
+        ("GET", "/history/checkpoints", Access::Roles(&[COMPLIANCE])),
+        ("GET", "/history/checkpoints/{size}", Access::Roles(&[COMPLIANCE])),
+        ("POST", "/patients/{ehr}/{patient}/packet", Access::Roles(&[COMPLIANCE])),
         ("GET", "/demo/phone", Access::SignedIn),
         ("POST", "/demo/phone/reply", Access::SignedIn),
         ("GET", "/demo/mail", Access::SignedIn),
@@ -84,6 +90,7 @@ fn example(path: &str) -> String {
         ("{provider}", "twilio"),
         ("{secret}", "none"),
         ("{day}", "2026-03-02"),
+        ("{size}", "1"),
     ] {
         example = example.replace(name, value);
     }

@@ -31,7 +31,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    fn new(kind: AlertKind, subject: impl Into<String>, wrong: Option<String>) -> Self {
+    pub(super) fn new(kind: AlertKind, subject: impl Into<String>, wrong: Option<String>) -> Self {
         Self { kind, subject: subject.into(), wrong }
     }
 }
@@ -57,6 +57,7 @@ impl Alerting {
         found.extend(self.no_longer_held().await?);
         found.extend(self.disk_trouble());
         found.extend(self.broken_rules().await?);
+        found.extend(self.checkpoints().await?);
         Ok(found)
     }
 

@@ -1,6 +1,7 @@
 //! Watches for what needs a person, and tells people of it: the worklist keeps it, a mail and a signed webhook carry it
 //! out of the house, a metric shows it. Over all replicas one watches at a time. Nothing here says anything of a patient.
 
+mod checkpoints;
 mod conditions;
 mod notice;
 

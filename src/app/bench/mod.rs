@@ -1,8 +1,9 @@
-//! Load and speed figures of this machine: pulling, planning and sending, each beside something simpler that does the
+//! Load and speed figures of this machine: pulling, planning, sending and the history, each beside something simpler that does the
 //! same in the same run. Everything happens on databases that the bench makes and removes.
 
 mod clock;
 mod corpus;
+mod history;
 mod house;
 mod meter;
 mod plan;
@@ -11,6 +12,7 @@ mod send;
 mod sink;
 mod world;
 
+pub use history::{HistoryFigures, SearchFigures, history};
 pub use house::{BenchDatabase, Place};
 pub use meter::Cost;
 pub use plan::{PlanFigures, PlanInput, StoredFigures, pure, stored};

@@ -24,7 +24,9 @@ pub(in crate::store) use choices::{clinic_default, patient_choice};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use feed::hl7_message;
 pub(in crate::store) use exports::{bulk_export, bulk_file};
-pub(in crate::store) use history::event;
+pub(in crate::store) use history::{
+    event, history_checkpoint, history_head, history_key, history_publication, history_tile, saved_question,
+};
 pub(in crate::store) use messages::{attempt, message, write_back};
 pub(in crate::store) use mirrored::{blind_index, mirror, patient, patient_merge, quarantine, quarantine_patient};
 pub(in crate::store) use reconciled::{cohort, reconciliation};

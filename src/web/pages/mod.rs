@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod demo;
 mod event_words;
+pub mod evidence;
 mod find;
 pub mod history;
 pub mod message;

@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::fhir::read;
 use crate::pull::{self, Mode, PullOptions};
 use crate::rules::{Explanation, NotApplicable, Zones};
-use crate::store::{EventFilter, MessageFilter};
+use crate::store::{EventCursor, EventFilter, MessageFilter};
 use crate::web::access::viewed;
 use crate::web::answer::{Answer, page, what_was_done};
 use crate::web::call::Call;
@@ -80,6 +80,7 @@ struct PatientPage {
     reach: Vec<Reach>,
     rules: Vec<RuleRow>,
     can_switch: bool,
+    can_pack: bool,
     tomorrow: String,
     opt_outs: Vec<OptOutRow>,
     opt_out_scopes: Vec<Choice>,
@@ -144,7 +145,10 @@ pub async fn patient(call: Call) -> Answer {
     let mut events = view.events(&filter).await?;
     let older = (events.len() as u64 > EVENTS).then(|| {
         events.truncate(EVENTS as usize);
-        address(&home, &[("before", &events.last().map(|event| event.id.to_string()).unwrap_or_default())])
+        address(
+            &home,
+            &[("before", &events.last().map(|event| EventCursor::of(event).to_string()).unwrap_or_default())],
+        )
     });
 
     let mut reminders =
@@ -176,6 +180,7 @@ pub async fn patient(call: Call) -> Answer {
         reach: reach(&call, &patient, &opt_outs),
         rules: rule_rows(&call, &ehr, &id, &live, &home).await?,
         can_switch: call.has(Role::Clinician),
+        can_pack: call.has(Role::Compliance),
         tomorrow: tomorrow.to_string(),
         opt_outs: opt_outs.iter().map(|it| opt_out_row(it, &titles, &call)).collect(),
         opt_out_scopes: scope_choices(&live),
@@ -206,7 +211,7 @@ pub async fn patient(call: Call) -> Answer {
             .collect(),
         events: events.into_iter().map(|event| EventLine::for_care(event, &titles, zone)).collect(),
         older,
-        first: before.map(|_: crate::domain::EventId| home.clone()),
+        first: before.map(|_: EventCursor| home.clone()),
         home,
     })
 }
