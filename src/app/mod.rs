@@ -45,6 +45,8 @@ pub enum AppError {
     Listen(std::io::Error),
     #[error("rules.live names {0:?}, and no rule that can be used is called so; `beckon rules check` says why")]
     NoSuchRule(String),
+    #[error("the rule {rule} cannot be used: {problem}; `beckon rules check` says where")]
+    BrokenRule { rule: String, problem: String },
     #[error("the simulated hospital: {0}")]
     Sandbox(#[from] crate::sandbox::SandboxError),
     #[error("{what}: {error}")]

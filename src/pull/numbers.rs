@@ -98,10 +98,11 @@ impl Run<'_> {
         };
         // By POST: numbers of patients do not belong into logs of addresses.
         let found: Vec<Value> = self.client.find_all(search.with("_count", "10").by_post()).await?;
+        let patients = found.iter().filter_map(read::subject_of).collect();
         if found.len() <= FEW {
-            self.destination().keep(ResourceType::Patient, &found, &mut TypeReport::default()).await?;
+            self.destination().keep(ResourceType::Patient, found, &mut TypeReport::default()).await?;
         }
-        Ok(found.iter().filter_map(read::subject_of).collect())
+        Ok(patients)
     }
 }
 

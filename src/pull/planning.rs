@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::domain::{
-    Actor, Appointment, ClinicDefault, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus, PlannedReminder, Reason,
-    Reminder, ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
+    Actor, Appointment, ClinicDefault, EhrId, Enrolment, Event, EventKind, Merges, PatientId, PatientStatus,
+    PlannedReminder, Reason, Reminder, ReminderState, ResourceKey, ResourceType, RuleId, TenantId,
 };
 use crate::fhir::read;
 use crate::rules::{self, Changes, CompiledRule, Facilities, Mirror, PatientFacts, Plan};

@@ -92,17 +92,18 @@ impl<'p, 'a> Explained<'p, 'a> {
         let Some((resource, appointment, zone)) = self.place() else { return String::new() };
         let step = self.rule.rule().steps.iter().find(|it| Some(&it.id) == self.absent.step.as_ref());
         let subject = self.subject(self.facts.mirror, resource, self.now, zone);
-        let anchor = subject.instant(&self.rule.conditions().anchor).ok().flatten();
+        let anchor = self.rule.conditions().anchor.as_ref();
+        let anchor = anchor.and_then(|anchor| subject.instant(anchor).ok().flatten());
         let Some((step, anchor)) = step.zip(anchor).filter(|_| self.rule.rule().cadence.is_none()) else {
             return String::new();
         };
         let told = |at: Option<DateTime<Utc>>| at.map_or_else(String::new, |at| clock(at, zone));
-        let due = told(resolve(&step.at, anchor, zone));
+        let due = told(resolve(&step.at, anchor, zone, &self.rule.rule().holidays));
         match (self.absent.reason, appointment.and_then(|it| it.created)) {
             (Reason::BookedLate, Some(created)) => {
                 format!("Booked {}; due would have been {due}.", clock(created, zone))
             }
-            _ => format!("It was due {due} and of use until {}.", told(resolve(&step.expires, anchor, zone))),
+            _ => format!("It was due {due} and of use until {}.", told(resolve(&step.expires, anchor, zone, &self.rule.rule().holidays))),
         }
     }
 
@@ -207,7 +208,7 @@ impl<'p, 'a> Explained<'p, 'a> {
         let this = self.due_at(resource, zone)?;
         let rule = self.rule.rule();
         let subject = self.subject(self.facts.mirror, resource, self.now, zone);
-        let anchor = subject.instant(&self.rule.conditions().anchor).ok()??;
+        let anchor = subject.instant(self.rule.conditions().anchor.as_ref()?).ok()??;
         let cadence = rule.cadence?;
         let later = super::moment::offset(this, cadence.every, zone)?;
         super::plan::repetition_near(rule, anchor, later, zone).map(|at| at.with_timezone(&zone).date_naive())
@@ -217,15 +218,15 @@ impl<'p, 'a> Explained<'p, 'a> {
     fn due_at(&self, resource: &'a Value, zone: Tz) -> Option<DateTime<Utc>> {
         let rule = self.rule.rule();
         let subject = self.subject(self.facts.mirror, resource, self.now, zone);
-        let anchor = subject.instant(&self.rule.conditions().anchor).ok()??;
+        let anchor = subject.instant(self.rule.conditions().anchor.as_ref()?).ok()??;
         let step = rule.steps.iter().find(|it| Some(&it.id) == self.absent.step.as_ref()).or(rule.steps.first())?;
-        let Some(cadence) = rule.cadence else { return resolve(&step.at, anchor, zone) };
+        let Some(cadence) = rule.cadence else { return resolve(&step.at, anchor, zone, &self.rule.rule().holidays) };
         // The repetition that is not over yet, as planning takes it.
         let period = super::moment::offset(self.now, cadence.every, zone)? - self.now;
         let near =
             (-2..=4).filter_map(|half| super::plan::repetition_near(rule, anchor, self.now + period * half / 2, zone));
-        let is_alive = |it: &DateTime<Utc>| resolve(&step.expires, *it, zone).is_some_and(|expires| expires > self.now);
-        resolve(&step.at, near.filter(is_alive).min()?, zone)
+        let is_alive = |it: &DateTime<Utc>| resolve(&step.expires, *it, zone, &rule.holidays).is_some_and(|expires| expires > self.now);
+        resolve(&step.at, near.filter(is_alive).min()?, zone, &rule.holidays)
     }
 
     fn place(&self) -> Option<(&'a Value, Option<&'p Appointment>, Tz)> {

@@ -10,7 +10,7 @@ use sea_orm::{
     Statement,
 };
 
-use super::events::chunks;
+use super::alike::chunks;
 use super::tables::{event, history_head, history_tile};
 use super::{StoreError, Tx, View};
 use crate::domain::TenantId;

@@ -5,8 +5,8 @@ use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
-    accounts, demo, evidence, history, message, messages, patient, patients, quarantine, reminder, reminders,
-    replies, rules, sending, switches, tasks, today, worklist,
+    accounts, demo, evidence, history, message, messages, patient, patients, quarantine, reminder, reminders, replies,
+    rules, sending, switches, tasks, today, worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;

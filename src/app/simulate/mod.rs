@@ -16,7 +16,7 @@ use super::{AppError, Gateway};
 use crate::domain::{Address, EhrId, PatientId, ResourceType, RuleId, RuleVersionId, StepId};
 use crate::outbox;
 use crate::rules::{self, CompiledRule, Facilities};
-use crate::store::{Store, View};
+use crate::store::{Store, View, Whose};
 use walk::{Ground, Person, walk};
 
 /// Patients read at once.
@@ -86,7 +86,7 @@ pub async fn simulate(gateway: &Gateway, question: &Question) -> Result<Simulate
         let ground = ground(gateway, &view, &ehr.id, question, &deciding).await?;
         let mut after = String::new();
         loop {
-            let patients = view.patient_ids(&ehr.id, &after, CHUNK).await?;
+            let patients = view.patients_in_order(&ehr.id, Whose::All, &after, CHUNK).await?;
             let Some(last) = patients.last() else { break };
             last.as_str().clone_into(&mut after);
             for person in people(&gateway.store, &view, &ehr.id, &patients, question, &deciding).await? {
@@ -147,7 +147,8 @@ async fn ground<'a>(
     );
     let covered = view.covered_types(ehr).await?.into_iter().map(|(kind, _)| kind).collect();
     let clinic_defaults = view.clinic_defaults(ehr).await?;
-    Ok(Ground { ehr: ehr.clone(), facilities, covered, clinic_defaults, deciding })
+    let reviews = view.text_reviews().await?;
+    Ok(Ground { ehr: ehr.clone(), facilities, covered, clinic_defaults, reviews, deciding })
 }
 
 async fn people(
@@ -226,10 +227,8 @@ pub async fn rules_of(
         .map(|rule| {
             let id = rule.id.to_string();
             CompiledRule::compile(rule).map_err(|problems| {
-                AppError::Pull(crate::pull::PullError::Rule {
-                    rule: id,
-                    problem: problems.first().map(ToString::to_string).unwrap_or_default(),
-                })
+                let problem = problems.first().map(ToString::to_string).unwrap_or_default();
+                AppError::BrokenRule { rule: id, problem }
             })
         })
         .collect()

@@ -30,6 +30,7 @@ pub(super) struct Ground<'a> {
     /// Types that were ever pulled completely: the replay takes it that pulls go on.
     pub covered: BTreeSet<ResourceType>,
     pub clinic_defaults: Vec<ClinicDefault>,
+    pub reviews: Vec<TextReview>,
     pub deciding: &'a rules::Settings,
 }
 
@@ -240,6 +241,7 @@ fn decide(
         guardians: &[],
         dead_addresses: &person.dead,
         contacts: &person.contacts,
+        reviews: &ground.reviews,
         settings: ground.deciding,
     };
     rules::decide(DecisionId(Uuid::nil()), reminder, rule, &facts, now)

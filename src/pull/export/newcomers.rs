@@ -11,7 +11,7 @@ use crate::ehr::search::Search;
 use crate::pull::listing::Stop;
 use crate::pull::page::Run;
 use crate::pull::report::TypeReport;
-use crate::store::StoreError;
+use crate::store::{StoreError, Whose};
 
 impl Run<'_> {
     /// Whether a patient's resources of this type can be searched for.
@@ -34,7 +34,7 @@ impl Run<'_> {
         let mut failed = None;
         loop {
             let view = self.store.view(&connection.tenant);
-            let patients: Vec<PatientId> = view.patients_changed_since(&connection.id, since, &after, 500).await?;
+            let patients: Vec<PatientId> = view.patients_in_order(&connection.id, Whose::ChangedSince(since), &after, 500).await?;
             let Some(last) = patients.last() else { break };
             last.as_str().clone_into(&mut after);
             for patient in &patients {

@@ -47,7 +47,9 @@ impl Run<'_> {
             Read::NotModified => return Ok(false),
             Read::Found(found) => {
                 let facts = read::patient(&found.resource, self.store.clock().now()).value;
-                self.destination().keep(ResourceType::Patient, vec![found.resource], &mut TypeReport::default()).await?;
+                self.destination()
+                    .keep(ResourceType::Patient, vec![found.resource], &mut TypeReport::default())
+                    .await?;
                 match facts.map(|facts| facts.status) {
                     Some(PatientStatus::ReplacedBy(_)) => {}
                     Some(PatientStatus::Inactive) => {

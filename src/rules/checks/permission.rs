@@ -59,7 +59,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
     let default = clinic_default(case.facts.clinic_defaults, case.rule.id(), appointment);
     match case.facts.enrolment.map(|it| (it.state, it)) {
         None if default.is_some_and(|it| !it.on) => {
-            let by = default.map_or_else(String::new, |it| person(&it.by));
+            let by = default.map_or("", |it| person(&it.by));
             let words = format!("switched off for the clinic by {by}, and not on for this patient");
             findings.fail(name, words, Verdict::Withhold(Reason::RuleOff));
         }
@@ -67,7 +67,7 @@ pub(in crate::rules) fn check(case: &Case<'_>, findings: &mut Findings) {
             findings.fail(name, "nobody switched the rule on for this patient", Verdict::Cancel(Reason::NotEnrolled));
         }
         None if default.is_some() => {
-            let by = default.map_or_else(String::new, |it| person(&it.by));
+            let by = default.map_or("", |it| person(&it.by));
             findings.pass(name, format!("switched on for the clinic by {by}"));
         }
         None => findings.pass(name, "nobody switched the rule off for this patient"),

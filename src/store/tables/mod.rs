@@ -3,11 +3,11 @@
 
 mod accounts;
 mod answers;
-mod ehr_calls;
 mod choices;
+mod ehr_calls;
 mod ehrs;
-mod feed;
 mod exports;
+mod feed;
 mod history;
 mod messages;
 mod mirrored;
@@ -19,11 +19,11 @@ mod tenants;
 
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
-pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage};
 pub(in crate::store) use choices::{clinic_default, patient_choice};
+pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
-pub(in crate::store) use feed::hl7_message;
 pub(in crate::store) use exports::{bulk_export, bulk_file};
+pub(in crate::store) use feed::hl7_message;
 pub(in crate::store) use history::{
     event, history_checkpoint, history_head, history_key, history_publication, history_tile, saved_question,
 };

@@ -3,8 +3,8 @@
 mod bench;
 mod canned;
 mod consents;
-mod hl7;
 mod exports;
+mod hl7;
 mod increments;
 mod merges;
 mod planning;
