@@ -223,14 +223,14 @@ impl Gathered {
 
     fn reading(&self, patient: &PatientId, key: &ResourceKey) -> (State, Option<Value>) {
         match self.fresh.resources.get(key) {
-            Some(Reread::Fresh(value)) => (State::Fresh, Some(value.clone())),
-            Some(Reread::Gone) => (State::Gone, None),
-            // The record answered as another one: show decide the link, so that it names the merge.
-            Some(Reread::Moved(survivor)) => (State::Fresh, Some(replaced(key, survivor))),
             // The EHR still shows the record, and its survivor says otherwise.
             Some(Reread::Fresh(_)) if self.survivor_of(key).is_some() => {
                 (State::Fresh, self.survivor_of(key).map(|survivor| fhir::read::replaced(patient, survivor)))
             }
+            Some(Reread::Fresh(value)) => (State::Fresh, Some(value.clone())),
+            Some(Reread::Gone) => (State::Gone, None),
+            // The record answered as another one: show decide the link, so that it names the merge.
+            Some(Reread::Moved(survivor)) => (State::Fresh, Some(replaced(key, survivor))),
             Some(Reread::Unreadable) | None => {
                 (State::Unreadable, self.mirrored(patient, key).map(|row| row.body.clone()))
             }
