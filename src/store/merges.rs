@@ -161,11 +161,12 @@ impl Tx<'_> {
             .column(C::Survivor)
             .filter(C::Tenant.eq(self.tenant.as_str()))
             .filter(C::Ehr.eq(ehr.as_str()))
-            .filter(Condition::any().add(of(C::Replaced, in_use, MergeSource::Redirect)).add(of(
-                C::Survivor,
-                survivors,
-                MergeSource::Survivor,
-            )))
+            .filter(
+                Condition::any()
+                    .add(of(C::Replaced, in_use, MergeSource::Redirect))
+                    .add(of(C::Replaced, in_use, MergeSource::Message))
+                    .add(of(C::Survivor, survivors, MergeSource::Survivor)),
+            )
             .into_tuple()
             .all(&self.txn)
             .await?;
