@@ -168,11 +168,11 @@ impl EhrConnection {
             Vendor::Generic | Vendor::Hapi => Self::DEFAULT_SCOPES,
             Vendor::Epic => {
                 "system/Appointment.rs system/Communication.crs system/Condition.rs system/Consent.rs \
-                 system/DocumentReference.crs system/Group.r system/Location.r system/Patient.r"
+                 system/DocumentReference.crs system/Group.r system/Location.r system/Patient.rs"
             }
             Vendor::Oracle => {
                 "system/Appointment.rs system/Condition.rs system/Consent.rs system/DocumentReference.crs \
-                 system/Group.r system/Location.r system/Patient.r"
+                 system/Group.r system/Location.r system/Patient.rs"
             }
             Vendor::Athena => {
                 "system/Appointment.r system/Condition.rs system/Group.r system/Location.rs system/Patient.rs"

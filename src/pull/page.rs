@@ -253,7 +253,7 @@ async fn note_merges(
     let ids: Vec<&PatientId> = changed.iter().map(|it| &it.id).collect();
     let in_use: Vec<&PatientId> =
         changed.iter().filter(|it| it.status == PatientStatus::Active).map(|it| &it.id).collect();
-    tx.forget_merges(ehr, &in_use, &ids).await?;
+    tx.forget_merges(ehr, &in_use, &ids, replaced).await?;
     let mut survivors = Vec::new();
     let merged: Vec<PatientId> =
         changed.iter().filter(|it| matches!(it.status, PatientStatus::ReplacedBy(_))).map(|it| it.id.clone()).collect();

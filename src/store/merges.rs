@@ -143,27 +143,48 @@ impl Tx<'_> {
     }
 
     /// Forgets merges that were told from elsewhere: of records that are in use again, and those that a survivor no
-    /// longer lists.
+    /// longer lists. `listed` are those that survivors do list, each with the survivor.
     pub async fn forget_merges(
         &mut self,
         ehr: &EhrId,
         in_use: &[&PatientId],
         survivors: &[&PatientId],
+        listed: &[(PatientId, PatientId)],
     ) -> Result<(), StoreError> {
-        let of = |column: patient_merge::Column, ids: &[&PatientId], source: &str| {
-            Condition::all()
-                .add(column.is_in(ids.iter().map(|it| it.as_str())))
-                .add(patient_merge::Column::Source.eq(source))
+        use patient_merge::Column as C;
+        let of = |column: C, ids: &[&PatientId], source: MergeSource| {
+            Condition::all().add(column.is_in(ids.iter().map(|it| it.as_str()))).add(C::Source.eq(source.as_str()))
         };
-        let gone = Condition::any()
-            .add(of(patient_merge::Column::Replaced, in_use, MergeSource::Redirect.as_str()))
-            .add(of(patient_merge::Column::Survivor, survivors, MergeSource::Survivor.as_str()));
+        let told: Vec<(String, String)> = patient_merge::Entity::find()
+            .select_only()
+            .column(C::Replaced)
+            .column(C::Survivor)
+            .filter(C::Tenant.eq(self.tenant.as_str()))
+            .filter(C::Ehr.eq(ehr.as_str()))
+            .filter(
+                Condition::any()
+                    .add(of(C::Replaced, in_use, MergeSource::Redirect))
+                    .add(of(C::Replaced, in_use, MergeSource::Message))
+                    .add(of(C::Survivor, survivors, MergeSource::Survivor)),
+            )
+            .into_tuple()
+            .all(&self.txn)
+            .await?;
+        let told = told.into_iter().map(|(replaced, survivor)| (PatientId::new(replaced), PatientId::new(survivor)));
+        let parted: Vec<(PatientId, PatientId)> = told.filter(|pair| !listed.contains(pair)).collect();
+        if parted.is_empty() {
+            return Ok(());
+        }
         patient_merge::Entity::delete_many()
-            .filter(patient_merge::Column::Tenant.eq(self.tenant.as_str()))
-            .filter(patient_merge::Column::Ehr.eq(ehr.as_str()))
-            .filter(gone)
+            .filter(C::Tenant.eq(self.tenant.as_str()))
+            .filter(C::Ehr.eq(ehr.as_str()))
+            .filter(C::Replaced.is_in(parted.iter().map(|(replaced, _)| replaced.as_str())))
             .exec(&self.txn)
             .await?;
-        Ok(())
+        // Each is a person of its own again.
+        let both: Vec<PatientId> = parted.into_iter().flat_map(|(one, other)| [one, other]).collect();
+        self.touch_patients(ehr, &both).await?;
+        let now = self.now();
+        self.replan_patients(ehr, &both, now).await
     }
 }

@@ -82,9 +82,16 @@ impl Listener {
         while !*stop.borrow() {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                _ = stop.changed() => continue,
+                told = stop.changed() => match told {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
             };
-            let Ok((stream, _)) = accepted else { continue };
+            let Ok((stream, _)) = accepted else {
+                // Out of descriptors, for instance: others must get a chance to give theirs back.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 tracing::warn!("more than {CONNECTIONS} HL7 connections at once: one was closed");
                 continue;

@@ -176,7 +176,8 @@ async fn a_survivor_that_names_the_record_it_replaced_is_believed_though_that_on
         house.patient("bo", mobile(BO_PHONE));
         house.sync().await;
         house.live(TimeDelta::days(2)).await;
-        assert_eq!(numbers(&house), [BO_PHONE, ADA_PHONE], "the step of the day before goes to ada");
+        let after = numbers(&house).split_off(1);
+        assert!(!after.is_empty() && after.iter().all(|to| to == ADA_PHONE), "{after:?}: ada hears of her visit again");
         house.close().await;
     })
     .await;
