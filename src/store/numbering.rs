@@ -34,9 +34,9 @@ pub struct Tile {
 }
 
 /// Numbers the oldest events that have none, from $1 on.
-const NUMBER: &str = "UPDATE event SET seq = numbered.place FROM (SELECT id, $1 - 1 + row_number() OVER (ORDER BY at, id) \
-                      AS place FROM event WHERE tenant = $2 AND seq IS NULL ORDER BY at, id LIMIT $3) AS numbered WHERE \
-                      event.id = numbered.id RETURNING seq, leaf";
+const NUMBER: &str = "UPDATE event SET seq = numbered.place FROM (SELECT id, $1 - 1 + row_number() OVER (ORDER BY at, id) AS place FROM \
+     (SELECT id, at FROM event WHERE tenant = $2 AND seq IS NULL ORDER BY at, id LIMIT $3) AS oldest) AS numbered WHERE \
+     event.id = numbered.id RETURNING seq, leaf";
 
 impl Tx<'_> {
     /// Takes the head's lock; `None` while somebody else has it.

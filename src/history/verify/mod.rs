@@ -194,12 +194,16 @@ impl<'a> Run<'a> {
     async fn numbered(&mut self, told: Told<'_>) -> Result<(), HistoryError> {
         let total = self.report.size;
         let mut after: Option<(i64, EventId)> = None;
-        let mut next = self.view.audit_page(i64::MIN, PAGE).await?;
+        let mut begun = i64::MIN;
+        let mut next = self.view.audit_page(begun, PAGE).await?;
         loop {
             let page = next;
             let last = page.last().filter(|_| page.len() as u64 == PAGE);
             let checking = tokio::task::spawn_blocking(move || AuditPage::check(page));
-            next = self.view.audit_page(last.map_or(i64::MAX, |(place, _)| place), PAGE).await?;
+            // From the last place on again, where a second row may claim it; but never twice the same page.
+            let from = last.map_or(i64::MAX, |(place, _)| if place == begun { place.saturating_add(1) } else { place });
+            begun = from;
+            next = self.view.audit_page(from, PAGE).await?;
             let rows = checking.await.map_err(|_| HistoryError::Internal("the verification broke off"))?;
             for row in rows {
                 let Some(place) = row.seq else { continue };
