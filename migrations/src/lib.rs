@@ -19,6 +19,7 @@ mod m0009_history;
 mod m0010_staff;
 mod m0012_roster;
 mod m0020_ehr_calls;
+mod m0021_ehr_watch;
 mod m0025_quarantine_patient;
 mod m0040_reconciliations;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_staff::STEP),
             Box::new(m0012_roster::STEP),
             Box::new(m0020_ehr_calls::STEP),
+            Box::new(m0021_ehr_watch::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
         ]

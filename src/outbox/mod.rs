@@ -3,6 +3,7 @@
 //! instant. No transaction and no connection is held while a provider or an EHR is called. Knows no HTTP statuses of
 //! ours and no pages.
 
+mod by_ehr;
 mod deliver;
 mod facts;
 mod flood;
@@ -23,7 +24,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::domain::{RuleId, RuleVersionId, TenantId};
+use crate::domain::{EhrId, RuleId, RuleVersionId, TenantId};
 use crate::ehr::clients::Clients;
 use crate::ehr::connect::ConnectError;
 use crate::rules::{self, CompiledRule};
@@ -78,6 +79,9 @@ pub struct Outbox {
     ehrs: Clients,
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
+    /// The rows of this EHR alone; `None` for all.
+    only: Option<EhrId>,
+    answering: Arc<tokio::sync::Mutex<()>>,
     watcher: stages::Watcher,
     look_shared_for: std::time::Duration,
     /// Live rules as they were compiled; a version never changes.
@@ -102,6 +106,8 @@ impl Outbox {
             providers,
             ehrs,
             holder,
+            only: None,
+            answering: Arc::default(),
             watcher: stages::Watcher::default(),
             look_shared_for: deliver::LOOK_SHARED_FOR,
             compiled: Arc::default(),
@@ -134,25 +140,6 @@ impl Outbox {
         let view = self.store.view(&self.tenant);
         let next = [view.next_reminder_at().await?, view.next_message_at().await?, view.next_write_back_at().await?];
         Ok(next.into_iter().flatten().min())
-    }
-
-    /// Works until `stop` is done: turns while there is work, then a short rest. An error of one turn is logged and
-    /// the next one tries again.
-    pub async fn run(&self, mut stop: tokio::sync::watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let rest = match self.turn().await {
-                Ok(turn) if !turn.is_idle() => continue,
-                Ok(_) => std::time::Duration::from_millis(500),
-                Err(error) => {
-                    tracing::error!(%error, tenant = %self.tenant, "an outbox turn failed; it will be tried again");
-                    std::time::Duration::from_secs(5)
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                _ = stop.changed() => {}
-            }
-        }
     }
 
     fn now(&self) -> DateTime<Utc> {

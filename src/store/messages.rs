@@ -13,7 +13,7 @@ use super::codes::{code, decode};
 use super::events::chunks;
 use super::keyring::{Class, LoadedKeys};
 use super::tables::{attempt, message};
-use super::{StoreError, Tx, View, patient_subject};
+use super::{StoreError, Tx, View, of_ehr, patient_subject};
 use crate::domain::{
     Address, Attempt, AttemptId, AttemptState, Channel, EhrId, Message, MessageBody, MessageId, MessageState,
     PatientId, Reason, RuleId, RuleVersionId,
@@ -313,11 +313,13 @@ impl Tx<'_> {
         Ok(derived)
     }
 
-    /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind.
+    /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind. With `only`
+    /// those of one EHR.
     pub async fn claim_messages(
         &mut self,
         holder: Uuid,
         lease: TimeDelta,
+        only: Option<&EhrId>,
         limit: u64,
     ) -> Result<Vec<Delivery>, StoreError> {
         let now = self.now();
@@ -325,6 +327,7 @@ impl Tx<'_> {
             .select_only()
             .column(message::Column::Id)
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(of_ehr(message::Column::Ehr, only))
             .filter(message::Column::NextAttemptAt.lte(now))
             .filter(
                 Condition::any().add(message::Column::LeasedUntil.is_null()).add(message::Column::LeasedUntil.lte(now)),

@@ -63,6 +63,7 @@ const RAIL: &[(&str, &str, &str, &[Role])] = &[
     ("/replies", "Replies", "reply", CARE),
     ("/quarantine", "Quarantine", "box", EVERYBODY),
     ("/accounts", "Accounts", "check", EVERYBODY),
+    ("/connections", "Connections", "hospital", &[Role::Admin]),
     ("/sending", "Sending", "switch", &[Role::Admin]),
     ("/history", "History", "history", &[Role::Compliance]),
 ];

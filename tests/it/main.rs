@@ -11,6 +11,7 @@ mod channel_sandbox;
 mod channel_sms;
 mod channel_sms_sdk;
 mod config;
+mod connections;
 mod crash;
 mod ehr;
 mod fhir_consent;

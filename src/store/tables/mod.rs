@@ -16,7 +16,7 @@ mod tenants;
 
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
-pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage};
+pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage, ehr_watch, quarantine_retry};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use history::event;
 pub(in crate::store) use messages::{attempt, message, write_back};
