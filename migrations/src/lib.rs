@@ -20,6 +20,7 @@ mod m0010_staff;
 mod m0012_roster;
 mod m0013_appointments_only;
 mod m0020_ehr_calls;
+mod m0021_ehr_watch;
 mod m0025_quarantine_patient;
 mod m0026_patient_merge;
 mod m0027_hl7;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_ehr_calls::STEP),
             Box::new(m0035_text_reviews::STEP),
             Box::new(m0036_staff_tasks::STEP),
+            Box::new(m0021_ehr_watch::STEP),
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
             Box::new(m0026_patient_merge::STEP),

@@ -9,11 +9,12 @@ use serde_json::json;
 use super::open::{At, Opened, actor};
 use super::{Failure, output};
 use crate::domain::{EhrId, PatientId};
+use crate::ehr::budget::BudgetSettings;
 use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
 use crate::ehr::doctor::{Health, Report};
 use crate::ehr::retry::RealSleeper;
 use crate::ehr::scopes::ScopeSet;
-use crate::ehr::{connect, doctor as ehr_doctor, proof};
+use crate::ehr::{connect, doctor as ehr_doctor, portal, proof};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -40,8 +41,11 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What is set up, what was granted, and what to enter in the vendor's portal.
     Show {
         id: String,
+        #[arg(long)]
+        json: bool,
     },
     /// Try the connection: discovery, token, granted scopes, capability plan.
     Test {
@@ -63,22 +67,15 @@ pub(super) enum Command {
     Roster(super::ehr_roster::Command),
     /// Signing keys.
     #[command(subcommand)]
-    Keys(Keys),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Keys {
-    List {
+    Keys(super::ehr_keys::Command),
+    /// How this EHR is asked, in words and with reasons.
+    Plan {
         id: String,
         #[arg(long)]
         json: bool,
     },
-    /// Publish a new key at once, sign with it when the EHR has had time to learn it.
-    Rotate {
-        id: String,
-        #[arg(long, default_value = "RS384", value_parser = ["RS384", "ES384"])]
-        alg: String,
-    },
+    #[command(flatten)]
+    Change(super::ehr_change::Command),
 }
 
 /// Example: beckon doctor --json
@@ -102,6 +99,8 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
                 pair.ok_or_else(|| Failure::Usage(format!("--search-parameter {text:?} is not NAME=VALUE")))
             });
             let search_parameters = named.collect::<Result<_, _>>()?;
+            // The EHR's day and busy hours are the organisation's, until somebody says otherwise.
+            let budget = BudgetSettings { zone: opened.settings.organisation.zone, ..BudgetSettings::default() };
             let connection = EhrConnection {
                 tenant: opened.tenant.clone(),
                 id: EhrId::new(id.clone()),
@@ -109,13 +108,14 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
                 vendor,
                 client_id,
                 scopes: ScopeSet::for_backend(scopes).map_err(|error| wrong(&error))?,
-                settings: EhrSettings { scopes_follow_rules, search_parameters, ..EhrSettings::default() },
+                settings: EhrSettings { scopes_follow_rules, search_parameters, budget, ..EhrSettings::default() },
             };
             connect::add(&opened.store, &connection, actor())
                 .await
                 .map_err(|error| Failure::Problem(error.to_string()))?;
-            println!("Connected {id}. Register this address of its public keys with the EHR's vendor:");
-            println!("  {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
+            println!("Connected {id}. Enter this in the portal of the EHR's vendor:\n");
+            let asking = connect::asking(&opened.store, connection).await.map_err(Failure::remote)?;
+            println!("{}\n", portal::registration(&asking, &opened.settings.server.public_url));
             if matches!(vendor, Vendor::Epic | Vendor::Oracle | Vendor::Athena) {
                 println!("This EHR does not list whom to remind; name them: beckon ehr roster import {id} --help");
             }
@@ -138,15 +138,13 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
             output::table(&["ID", "FHIR BASE URL", "VENDOR"], &rows, "No EHR is connected yet: beckon ehr add --help");
             Ok(())
         }
-        Command::Show { id } => {
-            let it = load(&opened, &id).await?;
-            println!("{}", it.id);
-            println!("  FHIR base URL  {}", it.base_url.as_str());
-            println!("  vendor         {}", it.vendor.as_str());
-            println!("  client id      {}", it.client_id);
-            println!("  public keys    {}/ehr/{id}/jwks.json", opened.settings.server.public_url);
-            Ok(())
+        Command::Show { id, json: as_json } => show(&opened, load(&opened, &id).await?, as_json).await,
+        Command::Plan { id, json: as_json } => {
+            load(&opened, &id).await?;
+            plan(&opened, &EhrId::new(id), as_json).await
         }
+        Command::Change(command) => super::ehr_change::run(&opened, command).await,
+        Command::Keys(command) => super::ehr_keys::run(&opened, command).await,
         Command::Test { id, prove_write: true, patient: Some(patient), .. } => {
             load(&opened, &id).await?;
             prove(&opened, &EhrId::new(id), &PatientId::new(patient)).await
@@ -163,36 +161,64 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
             }
             verdict(&report)
         }
-        Command::Keys(Keys::List { id, json: as_json }) => {
-            load(&opened, &id).await?;
-            let ring = connect::keys(&opened.store, &opened.tenant, &EhrId::new(id)).await.map_err(Failure::remote)?;
-            let jwks = ring.jwks(opened.store.clock().now());
-            if as_json {
-                return output::json(&jwks);
-            }
-            let keys = jwks["keys"].as_array().cloned().unwrap_or_default();
-            let rows: Vec<Vec<String>> = keys
-                .iter()
-                .map(|key| ["kid", "alg"].map(|name| key[name].as_str().unwrap_or_default().to_owned()).to_vec())
-                .collect();
-            output::table(&["KEY ID", "ALGORITHM"], &rows, "No key is published.");
-            Ok(())
-        }
-        Command::Keys(Keys::Rotate { id, alg }) => {
-            load(&opened, &id).await?;
-            let alg = crate::ehr::keys::SigningAlg::parse(&alg)
-                .ok_or_else(|| Failure::Usage("unknown algorithm".to_owned()))?;
-            let delay = connect::KEY_SYNC_DELAY;
-            connect::rotate(&opened.store, &opened.tenant, &EhrId::new(id), alg, delay, actor())
-                .await
-                .map_err(Failure::remote)?;
-            println!(
-                "The new key is published. It signs in {} hours, when the EHR has had time to learn it.",
-                delay.num_hours()
-            );
-            Ok(())
-        }
     }
+}
+
+async fn show(opened: &Opened, it: EhrConnection, as_json: bool) -> Result<(), Failure> {
+    let it = &connect::asking(&opened.store, it).await.map_err(Failure::remote)?;
+    let view = opened.store.view(&opened.tenant);
+    let granted = view.ehr(&it.id).await.map_err(Failure::remote)?.and_then(|row| row.granted_scopes);
+    let missing = granted.as_deref().map(|granted| it.scopes.missing_from(&ScopeSet::granted(granted)));
+    let budget = view.call_budget(&it.id).await.map_err(Failure::remote)?;
+    let watch = view.ehr_watch(&it.id).await.map_err(Failure::remote)?;
+    if as_json {
+        return output::json(&json!({
+            "id": it.id, "url": it.base_url.as_str(), "vendor": it.vendor, "client_id": it.client_id,
+            "scopes": it.scopes, "granted": granted,
+            "missing": missing.map(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "settings": it.settings, "calls_today": budget.map(|budget| budget.day_calls),
+            "keys_fetched_at": watch.jwks_fetched_at,
+        }));
+    }
+    println!("{}", portal::registration(it, &opened.settings.server.public_url));
+    println!();
+    match (&granted, &missing) {
+        (None, _) => println!("Granted                not known yet: beckon ehr test {}", it.id),
+        (_, Some(missing)) if !missing.is_empty() => {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            println!("Granted                not everything; missing: {}", missing.join(" "));
+        }
+        _ => println!("Granted                everything that is asked for"),
+    }
+    let settings = &it.settings.budget;
+    let rate = settings.calls_per_second.map_or("no limit".to_owned(), |rate| format!("{rate} a second"));
+    let day = settings.calls_per_day.map_or("no limit".to_owned(), |calls| format!("{calls} a day"));
+    println!("Calls                  at once {}, rate {rate}, {day}", it.settings.concurrency);
+    println!(
+        "Busy hours             {} to {} h ({}): pulls use {} %",
+        settings.peak_from_hour,
+        settings.peak_until_hour,
+        settings.zone(),
+        settings.peak_share(it.vendor)
+    );
+    let fetched = watch.jwks_fetched_at.map_or("never".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string());
+    println!("Keys last fetched      {fetched}");
+    Ok(())
+}
+
+async fn plan(opened: &Opened, id: &EhrId, as_json: bool) -> Result<(), Failure> {
+    let client =
+        connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
+    let plan = client.plan().await;
+    client.flush_ledger().await;
+    let lines = plan.map_err(Failure::remote)?.lines();
+    if as_json {
+        return output::json(&lines);
+    }
+    let rows: Vec<Vec<String>> =
+        lines.into_iter().map(|line| vec![line.what, line.how, line.why, line.source.words().to_owned()]).collect();
+    output::table(&["WHAT", "HOW", "WHY", "KNOWN FROM"], &rows, "The plan is empty.");
+    Ok(())
 }
 
 pub(super) async fn load(opened: &Opened, id: &str) -> Result<EhrConnection, Failure> {
@@ -205,6 +231,11 @@ async fn test(opened: &Opened, id: &EhrId) -> Result<Report, Failure> {
     let client =
         connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
     let mut report = ehr_doctor::test(&client).await;
+    let refused = report.lines.iter_mut().find(|line| line.what == "token" && line.health == Health::Bad);
+    if let Some(line) = refused {
+        let text = portal::registration(client.connection(), &opened.settings.server.public_url);
+        line.advice.push(format!("compare with what the vendor's portal holds:\n{text}"));
+    }
     if let Ok(plan) = client.plan().await {
         let mut named = BTreeMap::new();
         let counts = opened.store.view(&opened.tenant).roster_counts(id).await.map_err(Failure::remote)?;
@@ -213,6 +244,7 @@ async fn test(opened: &Opened, id: &EhrId) -> Result<Report, Failure> {
         }
         report.lines.push(ehr_doctor::roster(&plan, &named));
     }
+    client.flush_ledger().await;
     Ok(report)
 }
 
@@ -221,7 +253,9 @@ async fn prove(opened: &Opened, id: &EhrId, patient: &PatientId) -> Result<(), F
         connect::open(&opened.store, &opened.tenant, id, Arc::new(RealSleeper)).await.map_err(Failure::remote)?;
     let proof = format!("proof-{}", opened.store.new_id());
     let gateway = &opened.settings.server.public_url;
-    let written = proof::write(&client, gateway, patient, &proof).await.map_err(Failure::remote)?;
+    let written = proof::write(&client, gateway, patient, &proof).await;
+    client.flush_ledger().await;
+    let written = written.map_err(Failure::remote)?;
     let detail =
         json!({"communication_proven": true, "created": format!("Communication/{written}"), "patient": patient});
     let change = |settings: &mut EhrSettings| settings.plan.communication_proven = true;
@@ -229,7 +263,7 @@ async fn prove(opened: &Opened, id: &EhrId, patient: &PatientId) -> Result<(), F
         .await
         .map_err(Failure::remote)?;
     println!("Communication/{written} was created, read back and found. Messages are written back as Communications");
-    println!("from the next start of the gateway on. Mark the test Communication as entered in error if it disturbs.");
+    println!("from now on. Mark the test Communication as entered in error if it disturbs.");
     Ok(())
 }
 

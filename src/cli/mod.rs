@@ -8,6 +8,8 @@ mod bench;
 mod check;
 mod demo;
 mod ehr;
+mod ehr_change;
+mod ehr_keys;
 mod ehr_roster;
 mod ehr_set;
 mod enrol;

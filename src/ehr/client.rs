@@ -269,7 +269,11 @@ impl FhirClient {
     /// Sends with a token, within the budget, again where that is safe. A refused token is renewed once.
     pub(super) async fn send(&self, request: Outgoing, repeat: Repeat) -> Result<Reply, EhrError> {
         let inner = &self.0;
-        debug_assert!(inner.ehr.base_url.is_same_origin(&request.url), "links are checked before they are followed");
+        // Links are checked before they are followed; this is the door that the token goes through.
+        if !inner.ehr.base_url.is_same_origin(&request.url) {
+            let (expected, found) = (inner.ehr.base_url.origin(), request.url.origin().ascii_serialization());
+            return Err(EhrError::OtherOrigin { place: request.place(), what: "the request", expected, found });
+        }
         let mut next = 2;
         let mut renewed = false;
         loop {

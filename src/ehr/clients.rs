@@ -9,7 +9,7 @@ use super::client::FhirClient;
 use super::connect::{self, ConnectError};
 use super::retry::Sleeper;
 use crate::domain::{EhrId, TenantId};
-use crate::store::Store;
+use crate::store::{EhrStamp, Store};
 
 /// Opens clients of a tenant's EHRs when they are first asked for. Clones share them.
 #[derive(Debug, Clone)]
@@ -17,7 +17,13 @@ pub struct Clients {
     store: Store,
     tenant: TenantId,
     sleeper: Arc<dyn Sleeper>,
-    open: Arc<Mutex<HashMap<EhrId, FhirClient>>>,
+    open: Arc<Mutex<HashMap<EhrId, Open>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    client: FhirClient,
+    stamp: EhrStamp,
 }
 
 impl Clients {
@@ -31,11 +37,14 @@ impl Clients {
     /// There is no such connection, or its keys cannot be used.
     pub async fn get(&self, ehr: &EhrId) -> Result<FhirClient, ConnectError> {
         let mut open = self.open.lock().await;
-        if let Some(client) = open.get(ehr) {
-            return Ok(client.clone());
+        if let Some(it) = open.get(ehr) {
+            return Ok(it.client.clone());
         }
+        // Read before: what changes meanwhile is a change.
+        let stamp = self.store.view(&self.tenant).ehr_stamp(ehr).await?;
+        let stamp = stamp.ok_or_else(|| ConnectError::Unknown(ehr.to_string()))?;
         let client = connect::open(&self.store, &self.tenant, ehr, Arc::clone(&self.sleeper)).await?;
-        open.insert(ehr.clone(), client.clone());
+        open.insert(ehr.clone(), Open { client: client.clone(), stamp });
         Ok(client)
     }
 
@@ -59,5 +68,35 @@ impl Clients {
     /// Forgets a client, so that changed settings or keys are read anew.
     pub async fn forget(&self, ehr: &EhrId) {
         self.open.lock().await.remove(ehr);
+    }
+
+    /// Takes up what an operator or another replica changed: a client whose settings changed is opened anew at its next
+    /// use, and new keys are handed to the one that is open. Also writes what the ledgers have not written yet. One
+    /// connection that cannot be read keeps no other from its news.
+    pub async fn refresh(&self) {
+        let standing: Vec<(EhrId, Open)> =
+            self.open.lock().await.iter().map(|(ehr, open)| (ehr.clone(), open.clone())).collect();
+        for (ehr, open) in standing {
+            open.client.flush_ledger().await;
+            if let Err(error) = self.refresh_one(&ehr, &open).await {
+                tracing::warn!(%error, %ehr, "whether this connection was changed cannot be told; it is looked at again");
+            }
+        }
+    }
+
+    async fn refresh_one(&self, ehr: &EhrId, open: &Open) -> Result<(), ConnectError> {
+        let stamp = self.store.view(&self.tenant).ehr_stamp(ehr).await?;
+        match stamp {
+            Some(stamp) if stamp == open.stamp => {}
+            Some(stamp) if stamp.said == open.stamp.said => {
+                let keys = connect::keys(&self.store, &self.tenant, ehr).await?;
+                open.client.tokens().set_keys(keys);
+                if let Some(standing) = self.open.lock().await.get_mut(ehr) {
+                    standing.stamp = stamp;
+                }
+            }
+            _ => self.forget(ehr).await,
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,10 +16,6 @@ use super::keys::{KeyError, KeyRing, RingKey, SigningAlg, SigningKey};
 use super::needed;
 use super::retry::Sleeper;
 use super::scopes::ScopeSet;
-
-/// How long a server may take to see a new key, where nobody knows better: some vendors copy client records to
-/// hospitals twice a day.
-pub const KEY_SYNC_DELAY: TimeDelta = TimeDelta::hours(12);
 
 /// Why a connection cannot be set up or used.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +101,8 @@ pub async fn move_to(
     Ok(())
 }
 
-/// Changes a connection's settings; `detail` tells the history what changed. A gateway that runs reads settings when it
-/// starts.
+/// Changes a connection's settings; `detail` tells the history what changed. A gateway that runs takes them up within
+/// seconds.
 ///
 /// # Errors
 /// There is no such connection.
@@ -120,10 +116,39 @@ pub async fn change_settings(
 ) -> Result<(), ConnectError> {
     let mut connection = load(store, tenant, id).await?;
     change(&mut connection.settings);
+    keep_changed(store, connection, detail, actor).await
+}
+
+/// Changes what a connection asks for; a gateway that runs asks for it within seconds.
+///
+/// # Errors
+/// There is no such connection.
+pub async fn change_scopes(
+    store: &Store,
+    tenant: &TenantId,
+    id: &EhrId,
+    scopes: ScopeSet,
+    actor: Actor,
+) -> Result<(), ConnectError> {
+    let mut connection = load(store, tenant, id).await?;
+    if connection.scopes == scopes {
+        return Ok(());
+    }
+    let detail = json!({"scopes_before": connection.scopes, "scopes_after": scopes});
+    connection.scopes = scopes;
+    keep_changed(store, connection, detail, actor).await
+}
+
+async fn keep_changed(
+    store: &Store,
+    connection: EhrConnection,
+    detail: serde_json::Value,
+    actor: Actor,
+) -> Result<(), ConnectError> {
     let kept = Kept { scopes: connection.scopes, settings: connection.settings };
-    let mut tx = store.write(tenant).await?;
-    tx.set_ehr_settings(id, &json!(kept)).await?;
-    let event = tx.event(actor, EventKind::EhrChanged).about_ehr(id);
+    let mut tx = store.write(&connection.tenant).await?;
+    tx.set_ehr_settings(&connection.id, &json!(kept)).await?;
+    let event = tx.event(actor, EventKind::EhrChanged).about_ehr(&connection.id);
     tx.append(event.with_detail(detail)).await?;
     tx.commit().await?;
     Ok(())
@@ -245,6 +270,64 @@ pub async fn rotate(
     }
     tx.commit().await?;
     Ok(ring)
+}
+
+/// Replaces a key that may be known to others: the new one signs at once, and the older ones are published no longer.
+/// Servers that cached the old set refuse us until they fetch the new one.
+///
+/// # Errors
+/// There is no such connection.
+pub async fn replace_compromised(
+    store: &Store,
+    tenant: &TenantId,
+    id: &EhrId,
+    alg: SigningAlg,
+    actor: Actor,
+) -> Result<KeyRing, ConnectError> {
+    load(store, tenant, id).await?;
+    let mut ring = keys(store, tenant, id).await?;
+    let new = Arc::new(SigningKey::generate(alg)?);
+    let now = store.clock().now();
+    ring.replace_compromised(Arc::clone(&new), now);
+    let mut tx = store.write(tenant).await?;
+    for key in ring.keys().iter().filter(|key| key.key.alg() == alg) {
+        if key.key.kid() == new.kid() {
+            keep_key(&mut tx, id, key, &actor).await?;
+        } else {
+            tx.end_ehr_key(id, key.key.kid(), now).await?;
+            let event = tx.event(actor.clone(), EventKind::EhrKeyWithdrawn).about_ehr(id);
+            tx.append(event.with_detail(json!({"kid": key.key.kid(), "alg": alg.as_str(), "why": "emergency"})))
+                .await?;
+        }
+    }
+    tx.commit().await?;
+    // Withdrawn keys must not lie about.
+    purge_keys(store, tenant, id, actor).await?;
+    Ok(ring)
+}
+
+/// Lets a new key sign later, and keeps the older ones published until then: the EHR cannot follow yet.
+///
+/// # Errors
+/// The store refuses.
+pub(super) async fn put_off(
+    store: &Store,
+    tenant: &TenantId,
+    id: &EhrId,
+    new: &str,
+    old: &[String],
+    until: DateTime<Utc>,
+    actor: Actor,
+) -> Result<(), ConnectError> {
+    let mut tx = store.write(tenant).await?;
+    tx.set_ehr_key_signs(id, new, until).await?;
+    for kid in old {
+        tx.end_ehr_key(id, kid, KeyRing::retires_after(until)).await?;
+    }
+    let event = tx.event(actor, EventKind::EhrKeyPutOff).about_ehr(id);
+    tx.append(event.with_detail(json!({"kid": new, "signs_from": until}))).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Destroys the private halves of keys that are not published any more.

@@ -196,6 +196,10 @@ pub struct EhrSettings {
     pub signing_alg: Option<SigningAlg>,
     /// Our published JWKS URL, for servers that want it in the assertion's header.
     pub jku: Option<String>,
+    /// Days after which a key is renewed by itself; 0 never, `None` for the default.
+    pub rotate_keys_days: Option<u16>,
+    /// Hours that the EHR takes to see a new key: some vendors copy client records to hospitals twice a day.
+    pub key_sync_hours: u16,
     /// Added to the assertion's expiry, for a server with a wrong clock.
     pub exp_offset_seconds: i64,
     /// Ask also for what the live rules read, besides the scopes of this connection.
@@ -231,6 +235,8 @@ impl Default for EhrSettings {
             max_line_megabytes: 16,
             signing_alg: None,
             jku: None,
+            rotate_keys_days: None,
+            key_sync_hours: 12,
             exp_offset_seconds: 0,
             scopes_follow_rules: false,
             scope_style: None,

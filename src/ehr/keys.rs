@@ -240,11 +240,26 @@ impl KeyRing {
     pub fn rotate(&mut self, key: Arc<SigningKey>, now: DateTime<Utc>, sync_delay: TimeDelta) {
         let max_age = TimeDelta::seconds(JWKS_MAX_AGE_SECONDS);
         let signs_from = now + sync_delay.max(max_age + LAST_ASSERTION);
-        let retire_at = signs_from + LAST_ASSERTION + max_age;
+        let retire_at = Self::retires_after(signs_from);
         for older in self.keys.iter_mut().filter(|ring| ring.key.alg == key.alg) {
             older.published_until = Some(older.published_until.map_or(retire_at, |end| end.min(retire_at)));
         }
         self.keys.push(RingKey { key, created_at: now, signs_from, published_until: None });
+    }
+
+    /// When a key may vanish whose follower signs from `signs_from` on: nothing that it signed is on its way any more.
+    pub fn retires_after(signs_from: DateTime<Utc>) -> DateTime<Utc> {
+        signs_from + LAST_ASSERTION + TimeDelta::seconds(JWKS_MAX_AGE_SECONDS)
+    }
+
+    /// The key that signed before the one that signs at `now`, while it is still published.
+    pub fn previous_signer(&self, alg: SigningAlg, now: DateTime<Utc>) -> Option<Arc<SigningKey>> {
+        let signer = self.signer(alg, now).ok()?;
+        self.of(alg)
+            .filter(|ring| ring.signs_from <= now && ring.published_until.is_some_and(|end| now < end))
+            .filter(|ring| ring.key.kid != signer.kid)
+            .max_by_key(|ring| ring.signs_from)
+            .map(|ring| Arc::clone(&ring.key))
     }
 
     /// Replaces a key that may be known to others: the older ones vanish at once, and servers that cached the old

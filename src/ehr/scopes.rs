@@ -209,12 +209,39 @@ impl ScopeSet {
         missing
     }
 
+    /// The resource scopes, sorted.
+    pub fn resources(&self) -> impl Iterator<Item = &Scope> {
+        self.resources.iter()
+    }
+
     /// These scopes and what of `more` they do not allow yet.
     #[must_use]
     pub fn with(mut self, more: &Self) -> Self {
         let missing = more.missing_from(&self);
         self.resources.extend(missing);
         self
+    }
+
+    /// These without those; a scope that has no letter left goes.
+    pub fn minus(&self, less: &Self) -> Self {
+        let mut set = Self { others: self.others.difference(&less.others).cloned().collect(), ..Self::default() };
+        for scope in &self.resources {
+            let mut left = scope.clone();
+            for gone in &less.resources {
+                let same = gone.context == scope.context && gone.resource_type == scope.resource_type;
+                if same && gone.query == scope.query {
+                    left.access.retain(|access| !gone.access.contains(access));
+                }
+            }
+            if !left.access.is_empty() {
+                set.resources.insert(left);
+            }
+        }
+        set
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty() && self.others.is_empty()
     }
 
     /// Whether every letter of `needed` may be done to a whole type (a constrained grant does not count).
@@ -313,6 +340,30 @@ mod tests {
         ];
         for (asked, granted, expected) in cases {
             assert_eq!(missing(asked, granted), expected, "asked {asked}, granted {granted}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_added_and_taken_away_letter_by_letter() {
+        let set = |text: &str| ScopeSet::for_backend(text).unwrap();
+        let asked = set("system/Communication.crus system/Patient.rs");
+        let cases = [
+            (
+                asked.clone().with(&set("system/Consent.rs")),
+                "system/Communication.crus system/Consent.rs system/Patient.rs",
+            ),
+            (
+                asked.clone().with(&set("system/Patient.crs")),
+                "system/Communication.crus system/Patient.c system/Patient.rs",
+            ),
+            (asked.clone().with(&asked), "system/Communication.crus system/Patient.rs"),
+            (asked.minus(&set("system/Communication.cu")), "system/Communication.rs system/Patient.rs"),
+            (asked.minus(&set("system/Patient.*")), "system/Communication.crus"),
+            (asked.minus(&set("system/Patient.rs?x=1")), "system/Communication.crus system/Patient.rs"),
+            (asked.minus(&asked), ""),
+        ];
+        for (set, expected) in cases {
+            assert_eq!(set.to_string(), expected);
         }
     }
 

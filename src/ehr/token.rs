@@ -17,7 +17,7 @@ use super::connection::EhrConnection;
 use super::discovery::{Discovery, DiscoveryError, SmartConfiguration, not_json, note_skew};
 use super::error::{EhrError, NotFhir, Place};
 use super::http::{Manner, Outgoing, Reply, SentAt, Transport};
-use super::keys::{KeyError, KeyRing};
+use super::keys::{KeyError, KeyRing, SigningAlg, SigningKey};
 use super::retry::{self, jitter};
 use super::scopes::{Scope, ScopeSet};
 
@@ -162,6 +162,8 @@ pub struct TokenSource {
     discovery: Arc<Discovery>,
     keys: RwLock<KeyRing>,
     state: Mutex<State>,
+    /// A key that was not taken although its time had come, while an older one was.
+    refused_key: RwLock<Option<String>>,
     /// Finished requests that failed: tells a waiting caller that the failure it waited for is its own too.
     failures: AtomicU64,
 }
@@ -181,6 +183,7 @@ impl TokenSource {
             discovery,
             keys: RwLock::new(keys),
             state: Mutex::default(),
+            refused_key: RwLock::default(),
             failures: AtomicU64::new(0),
         }
     }
@@ -188,6 +191,11 @@ impl TokenSource {
     /// Takes up a changed key ring (rotation by this or another replica).
     pub fn set_keys(&self, keys: KeyRing) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// The key that the server did not take when an older one still was. `None` once it is taken.
+    pub fn refused_key(&self) -> Option<String> {
+        self.refused_key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A token with some life left. Concurrent callers wait for one request and share its outcome.
@@ -245,15 +253,20 @@ impl TokenSource {
     fn is_rotating(&self) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.transport.now();
-        super::keys::SigningAlg::ALL.into_iter().any(|alg| keys.is_rotating(alg, now))
+        SigningAlg::ALL.into_iter().any(|alg| keys.is_rotating(alg, now))
     }
 
     async fn fetch(&self) -> Result<AccessToken, TokenError> {
         let mut refused_before = false;
         let mut next = 2;
         loop {
-            let error = match self.attempt(next > 2).await {
-                Ok(token) => return Ok(token),
+            // A server that has not seen the new key yet takes the one before.
+            let older = if refused_before { self.previous_signer().await } else { None };
+            let error = match self.attempt(next > 2, older.clone()).await {
+                Ok(token) => {
+                    self.note_taken(older.is_some()).await;
+                    return Ok(token);
+                }
                 Err(error) => error,
             };
             let wait = match &error {
@@ -280,10 +293,35 @@ impl TokenSource {
         }
     }
 
-    /// One request with one new assertion.
-    async fn attempt(&self, is_retry: bool) -> Result<AccessToken, TokenError> {
+    async fn alg(&self) -> Option<SigningAlg> {
+        let configuration = self.discovery.get().await.ok()?;
+        Some(configuration.signing_alg(self.ehr.settings.signing_alg))
+    }
+
+    async fn previous_signer(&self) -> Option<Arc<SigningKey>> {
+        let alg = self.alg().await?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.previous_signer(alg, self.transport.now())
+    }
+
+    async fn note_taken(&self, by_older_key: bool) {
+        let refused = match (by_older_key, self.alg().await) {
+            (true, Some(alg)) => {
+                let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+                keys.signer(alg, self.transport.now()).ok().map(|key| key.kid().to_owned())
+            }
+            _ => None,
+        };
+        if let Some(kid) = &refused {
+            tracing::warn!(ehr = %self.ehr.id, kid, "the EHR does not take the new key yet; the older one goes on");
+        }
+        *self.refused_key.write().unwrap_or_else(PoisonError::into_inner) = refused;
+    }
+
+    /// One request with one new assertion, signed by the key whose time it is, or by an `older` one.
+    async fn attempt(&self, is_retry: bool, older: Option<Arc<SigningKey>>) -> Result<AccessToken, TokenError> {
         let configuration = self.discovery.get().await?;
-        let assertion = self.assertion(&configuration)?;
+        let assertion = self.assertion(&configuration, older)?;
         let style = configuration.scope_style(self.ehr.settings.scope_style);
         let scope = self.ehr.scopes.as_parameter(style);
         let body = url::form_urlencoded::Serializer::new(String::new())
@@ -317,10 +355,17 @@ impl TokenSource {
         result
     }
 
-    fn assertion(&self, configuration: &SmartConfiguration) -> Result<Assertion, TokenError> {
+    fn assertion(
+        &self,
+        configuration: &SmartConfiguration,
+        older: Option<Arc<SigningKey>>,
+    ) -> Result<Assertion, TokenError> {
         let now = self.transport.now();
         let alg = configuration.signing_alg(self.ehr.settings.signing_alg);
-        let key = self.keys.read().unwrap_or_else(PoisonError::into_inner).signer(alg, now)?;
+        let key = match older {
+            Some(older) => older,
+            None => self.keys.read().unwrap_or_else(PoisonError::into_inner).signer(alg, now)?,
+        };
         let facts = AssertionFacts {
             client_id: &self.ehr.client_id,
             audience: &configuration.token_endpoint,

@@ -3,6 +3,7 @@
 //! instant. No transaction and no connection is held while a provider or an EHR is called. Knows no HTTP statuses of
 //! ours and no pages.
 
+mod by_ehr;
 mod deliver;
 mod escalation;
 mod facts;
@@ -26,7 +27,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::domain::{RuleId, RuleVersionId, TenantId};
+use crate::domain::{EhrId, RuleId, RuleVersionId, TenantId};
 use crate::ehr::clients::Clients;
 use crate::ehr::connect::ConnectError;
 use crate::rules::{self, CompiledRule};
@@ -82,6 +83,9 @@ pub struct Outbox {
     ehrs: Clients,
     /// This replica: what it holds, others leave alone.
     holder: Uuid,
+    /// The rows of this EHR alone; `None` for all.
+    only: Option<EhrId>,
+    answering: Arc<tokio::sync::Mutex<()>>,
     watcher: stages::Watcher,
     /// Where opened messages are handed to; without one they are called before a turn goes on.
     lane: Option<lane::Lane>,
@@ -108,6 +112,8 @@ impl Outbox {
             providers,
             ehrs,
             holder,
+            only: None,
+            answering: Arc::default(),
             watcher: stages::Watcher::default(),
             lane: None,
             look_shared_for: deliver::LOOK_SHARED_FOR,
@@ -165,37 +171,6 @@ impl Outbox {
         drop(releasing);
         carrier.finish().await?;
         released.map(|()| all)
-    }
-
-    /// Works until `stop` is done: turns while there is work, then a short rest. An error of one turn is logged and
-    /// the next one tries again.
-    pub async fn run(&self, mut stop: tokio::sync::watch::Receiver<bool>) {
-        while !*stop.borrow() {
-            let (working, carrier) = self.with_lane();
-            working.take_turns(&mut stop, &carrier).await;
-            drop(working);
-            if let Err(error) = carrier.stop().await {
-                tracing::error!(%error, tenant = %self.tenant, "answers of providers could not be settled");
-            }
-        }
-    }
-
-    /// Until `stop` is done, or the carrier ended: it is begun anew then.
-    async fn take_turns(&self, stop: &mut tokio::sync::watch::Receiver<bool>, carrier: &lane::Carrier) {
-        while !*stop.borrow() && !carrier.has_ended() {
-            let rest = match self.turn().await {
-                Ok(turn) if !turn.is_idle() => continue,
-                Ok(_) => std::time::Duration::from_millis(500),
-                Err(error) => {
-                    tracing::error!(%error, tenant = %self.tenant, "an outbox turn failed; it will be tried again");
-                    std::time::Duration::from_secs(5)
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                _ = stop.changed() => {}
-            }
-        }
     }
 
     fn now(&self) -> DateTime<Utc> {

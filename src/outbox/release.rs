@@ -29,7 +29,7 @@ impl Outbox {
     /// The store refuses.
     pub async fn release_due(&self) -> Result<(usize, usize), OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
-        let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, BATCH).await?;
+        let claimed = tx.claim_reminders(self.holder, DECIDE_LEASE, self.only.as_ref(), BATCH).await?;
         tx.commit().await?;
         if claimed.is_empty() {
             return Ok((0, 0));

@@ -34,7 +34,7 @@ enum Look {
 impl Outbox {
     pub(super) async fn retry_due(&self) -> Result<usize, OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
-        let due = tx.claim_messages(self.holder, SEND_LEASE, BATCH).await?;
+        let due = tx.claim_messages(self.holder, SEND_LEASE, self.only.as_ref(), BATCH).await?;
         tx.commit().await?;
         let mut again: BTreeMap<EhrId, Vec<(Delivery, bool)>> = BTreeMap::new();
         let count = due.len();

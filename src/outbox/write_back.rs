@@ -63,7 +63,7 @@ struct Document {
 impl Outbox {
     pub(super) async fn write_back_due(&self) -> Result<usize, OutboxError> {
         let mut tx = self.store.write(&self.tenant).await?;
-        let due = tx.claim_write_backs(self.holder, BATCH).await?;
+        let due = tx.claim_write_backs(self.holder, self.only.as_ref(), BATCH).await?;
         tx.commit().await?;
         for line in &due {
             let result = self.write_line(line).await?;

@@ -1,8 +1,12 @@
 //! What a run shows that a person must look at; and what it shows to be well again.
 
-use crate::domain::AlertKind;
+use serde_json::json;
+
+use crate::domain::{Actor, Alert, AlertKind, EventKind};
 use crate::ehr::connection::EhrConnection;
 use crate::ehr::error::EhrError;
+use crate::ehr::plan::CapabilityPlan;
+use crate::ehr::plan_words::{self, PlanLine};
 use crate::ehr::token::AccessToken;
 use crate::store::{Store, StoreError};
 
@@ -39,6 +43,44 @@ pub(super) async fn of_token(
             tx.raise_alert(AlertKind::TokenRefused, subject, &words).await?;
         }
         Err(_) => return Ok(()),
+    }
+    tx.commit().await
+}
+
+/// Keeps the plan of this run, and tells people where it differs from the one before. The alert ends with the run after
+/// somebody saw it.
+pub(super) async fn of_plan(
+    store: &Store,
+    connection: &EhrConnection,
+    plan: &CapabilityPlan,
+) -> Result<(), StoreError> {
+    let (ehr, subject) = (&connection.id, connection.id.as_str());
+    let now = plan.lines();
+    let before = store.view(&connection.tenant).ehr_plan(ehr).await?;
+    let before: Option<Vec<PlanLine>> = before.and_then(|before| serde_json::from_value(before).ok());
+    if before.as_ref() == Some(&now) {
+        let open = store.view(&connection.tenant).alerts(true, None, 1000).await?;
+        let seen =
+            |it: &Alert| it.kind == AlertKind::PlanChanged && it.subject == subject && it.acknowledged_at.is_some();
+        if open.iter().any(seen) {
+            let mut tx = store.write(&connection.tenant).await?;
+            tx.resolve_alert(AlertKind::PlanChanged, subject).await?;
+            tx.commit().await?;
+        }
+        return Ok(());
+    }
+    let changes = before.map(|before| plan_words::changes(&before, &now)).unwrap_or_default();
+    let mut tx = store.write(&connection.tenant).await?;
+    tx.set_ehr_plan(ehr, &json!(now)).await?;
+    if !changes.is_empty() {
+        let event = tx.event(Actor::system("pull"), EventKind::EhrPlanChanged).about_ehr(ehr);
+        tx.append(event.with_detail(json!({"changes": changes}))).await?;
+        let words = format!(
+            "The way in which this EHR is asked has changed. {}. If that is not as it should be: beckon ehr override {subject} \
+             --help",
+            changes.join(". ")
+        );
+        tx.raise_alert(AlertKind::PlanChanged, subject, &words).await?;
     }
     tx.commit().await
 }

@@ -17,8 +17,10 @@ mod planning;
 mod reconcile;
 mod referred;
 mod report;
+mod retry;
 mod roster;
 mod run;
+mod told;
 mod trace;
 mod unlisted;
 
@@ -28,6 +30,7 @@ pub use page::{Destination, Prepared};
 pub use planning::{PlanCounts, Preview, plan_due, preview};
 pub use reconcile::{AtEhr, DayReport, Missing, Outcome, Recomputed, reconcile_day, reconcile_when_due};
 pub use report::{Progress, RunReport, RunState, TypeReport};
+pub use retry::{Retried, retry_quarantined};
 pub use roster::{ROSTER_TYPES, RosterError, import as import_roster, read_list};
 pub use run::{PullError, run};
 pub use trace::{RuleTrace, trace};

@@ -19,6 +19,7 @@ use super::options::PullOptions;
 use super::page::Run;
 use super::planning::{PlanCounts, plan_due};
 use super::report::{Progress, RunReport, RunState, TypeReport};
+use super::told::Told;
 
 /// Why a run could not be made or recorded. What fails at the EHR for one type is in the report instead.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ fn left_out(offer: Offer) -> Option<String> {
     matches!(offer, Offer::NotOffered | Offer::NotAsked).then(|| offer.words().to_owned())
 }
 
+/// How often those who watch a run are told how far it is.
+const SHOWN_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A run that never ended is given up by the next one after this long.
 const STALE: TimeDelta = TimeDelta::hours(6);
 
@@ -56,6 +60,8 @@ pub async fn run(
     options: &PullOptions,
     progress: &(dyn Fn(&Progress) + Send + Sync),
 ) -> Result<RunReport, PullError> {
+    // A pull can wait; what is read before a message is sent cannot.
+    let client = &client.in_background();
     let connection = client.connection();
     let (tenant, ehr) = (&connection.tenant, &connection.id);
     let mut tx = store.write(tenant).await?;
@@ -66,7 +72,16 @@ pub async fn run(
     tx.commit().await?;
 
     let mut report = RunReport { id, state: RunState::Failed, types: Vec::new(), planned: PlanCounts::default() };
-    let result = pull_and_plan(store, client, options, progress, &mut report).await;
+    let told = Told::default();
+    let hear = |it: &Progress| {
+        told.hear(it);
+        progress(it);
+    };
+    // Both go on side by side: the work may hold what a note waits for.
+    let result = tokio::select! {
+        done = Box::pin(pull_and_plan(store, client, options, &hear, &mut report)) => done,
+        error = show(store, client, id, &told) => Err(error.into()),
+    };
     let complete = report.types.iter().filter(|(_, of_type)| of_type.complete).count();
     report.state = match &result {
         Ok(()) if report.types.iter().all(|(_, of_type)| of_type.error.is_none()) => RunState::Done,
@@ -83,6 +98,23 @@ pub async fn run(
     tx.append(event.with_detail(json!({"run": id, "counts": counts, "error": error}))).await?;
     tx.commit().await?;
     result.map(|()| report)
+}
+
+/// Keeps what was told so far, again and again, for those who watch. Ends only with an error.
+async fn show(store: &Store, client: &FhirClient, id: RunId, told: &Told) -> StoreError {
+    let note = async |counts: &serde_json::Value| {
+        let mut tx = store.write(&client.connection().tenant).await?;
+        tx.note_pull_run(id, counts).await?;
+        tx.commit().await
+    };
+    loop {
+        tokio::time::sleep(SHOWN_EVERY).await;
+        if let Some(counts) = told.take()
+            && let Err(error) = note(&counts).await
+        {
+            return error;
+        }
+    }
 }
 
 async fn pull_and_plan(
@@ -102,6 +134,7 @@ async fn pull_and_plan(
     tx.commit().await?;
 
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
+    alarms::of_plan(store, connection, &plan).await?;
     let kinds = wanted(store, client).await?;
     let run = Run::of(report.id, (store, client, options), plan, (&token.granted, &kinds), progress);
     let marks = store.view(tenant).watermarks(ehr).await?;
@@ -145,9 +178,6 @@ async fn pull_and_plan(
         of_type.note = of_type.note.or(otherwise);
         progress(&Progress::Ended { kind, report: of_type.clone() });
         report.types.push((kind, of_type));
-        let mut tx = store.write(tenant).await?;
-        tx.note_pull_run(report.id, &json!(report)).await?;
-        tx.commit().await?;
     }
     alarms::of_quarantine(store, connection, report).await?;
     // Only now, after the last page of every type that a rule reads.

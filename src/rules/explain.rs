@@ -103,7 +103,10 @@ impl<'p, 'a> Explained<'p, 'a> {
             (Reason::BookedLate, Some(created)) => {
                 format!("Booked {}; due would have been {due}.", clock(created, zone))
             }
-            _ => format!("It was due {due} and of use until {}.", told(resolve(&step.expires, anchor, zone, &self.rule.rule().holidays))),
+            _ => format!(
+                "It was due {due} and of use until {}.",
+                told(resolve(&step.expires, anchor, zone, &self.rule.rule().holidays))
+            ),
         }
     }
 
@@ -225,7 +228,9 @@ impl<'p, 'a> Explained<'p, 'a> {
         let period = super::moment::offset(self.now, cadence.every, zone)? - self.now;
         let near =
             (-2..=4).filter_map(|half| super::plan::repetition_near(rule, anchor, self.now + period * half / 2, zone));
-        let is_alive = |it: &DateTime<Utc>| resolve(&step.expires, *it, zone, &rule.holidays).is_some_and(|expires| expires > self.now);
+        let is_alive = |it: &DateTime<Utc>| {
+            resolve(&step.expires, *it, zone, &rule.holidays).is_some_and(|expires| expires > self.now)
+        };
         resolve(&step.at, near.filter(is_alive).min()?, zone, &rule.holidays)
     }
 

@@ -24,11 +24,11 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, bulk_export, bulk_file, clinic_default, cohort, data_key, decision, ehr, ehr_budget,
-    ehr_key, ehr_usage, enrolment, event, halt, history_checkpoint, history_head, history_key, history_publication,
-    history_tile, hl7_message, leader, message, mirror, opt_out, patient, patient_choice, patient_merge, pull_run,
-    quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_change,
-    rule_live, rule_version, saved_question, send_mode, staff, staff_session, staff_task, tenant, tenant_key,
-    text_review, watermark, write_back,
+    ehr_key, ehr_usage, ehr_watch, enrolment, event, halt, history_checkpoint, history_head, history_key,
+    history_publication, history_tile, hl7_message, leader, message, mirror, opt_out, patient, patient_choice,
+    patient_merge, pull_run, quarantine, quarantine_patient, quarantine_retry, receipt, reconciliation, release_count,
+    reminder, reply, roster, rule_change, rule_live, rule_version, saved_question, send_mode, staff, staff_session,
+    staff_task, tenant, tenant_key, text_review, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -52,6 +52,7 @@ macro_rules! for_each_table {
             ehr_key,
             ehr_budget,
             ehr_usage,
+            ehr_watch,
             roster,
             watermark,
             pull_run,
@@ -64,6 +65,7 @@ macro_rules! for_each_table {
             quarantine,
             quarantine_patient,
             hl7_message,
+            quarantine_retry,
             rule_version,
             rule_live,
             text_review,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -24,6 +24,13 @@ pub struct EhrRow {
     pub granted_scopes: Option<String>,
     pub created_at: DateTime<Utc>,
     pub disabled_at: Option<DateTime<Utc>>,
+}
+
+/// What the operator said of a connection, and the times of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EhrStamp {
+    pub said: [String; 4],
+    pub keys: Vec<(String, DateTime<Utc>, Option<DateTime<Utc>>)>,
 }
 
 /// A signing key as it is kept; the private half is sealed with the tenant's key.
@@ -77,7 +84,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps what the server granted, so that a missing scope is known without asking again.
+    /// Points a connection to another address.
     pub async fn set_ehr_address(&mut self, id: &EhrId, base_url: &str) -> Result<(), StoreError> {
         ehr::Entity::update_many()
             .col_expr(ehr::Column::BaseUrl, Expr::value(base_url))
@@ -101,10 +108,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Keeps what the server granted, so that a missing scope is known without asking again. That is nothing that the
+    /// operator changed: open clients go on.
     pub async fn set_granted_scopes(&mut self, id: &EhrId, granted: &str) -> Result<(), StoreError> {
         ehr::Entity::update_many()
             .col_expr(ehr::Column::GrantedScopes, Expr::value(granted))
-            .col_expr(ehr::Column::UpdatedAt, Expr::value(self.now()))
+            .filter(ehr::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(ehr::Column::Id.eq(id.as_str()))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps the capability plan that a run went by.
+    pub async fn set_ehr_plan(&mut self, id: &EhrId, plan: &Value) -> Result<(), StoreError> {
+        ehr::Entity::update_many()
+            .col_expr(ehr::Column::Plan, Expr::value(plan.to_string()))
             .filter(ehr::Column::Tenant.eq(self.tenant.as_str()))
             .filter(ehr::Column::Id.eq(id.as_str()))
             .exec(&self.txn)
@@ -147,6 +166,18 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Sets when a key begins to sign, and that it is published without an end.
+    pub async fn set_ehr_key_signs(&mut self, id: &EhrId, kid: &str, from: DateTime<Utc>) -> Result<(), StoreError> {
+        ehr_key::Entity::update_many()
+            .col_expr(ehr_key::Column::SignsFrom, Expr::value(from))
+            .filter(ehr_key::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(ehr_key::Column::Ehr.eq(id.as_str()))
+            .filter(ehr_key::Column::Kid.eq(kid))
+            .exec(&self.txn)
+            .await?;
+        Ok(())
+    }
+
     /// Destroys the keys that are not published any more, and answers their ids.
     pub async fn purge_ehr_keys(&mut self, id: &EhrId) -> Result<Vec<String>, StoreError> {
         let ended = ehr_key::Entity::find()
@@ -180,6 +211,35 @@ impl View<'_> {
     pub async fn ehr(&self, id: &EhrId) -> Result<Option<EhrRow>, StoreError> {
         let key = (self.tenant.to_string(), id.to_string());
         ehr::Entity::find_by_id(key).one(&self.conn).await?.map(read).transpose()
+    }
+
+    /// The capability plan that the last run went by.
+    pub async fn ehr_plan(&self, id: &EhrId) -> Result<Option<Value>, StoreError> {
+        let key = (self.tenant.to_string(), id.to_string());
+        let row = ehr::Entity::find_by_id(key).one(&self.conn).await?;
+        row.and_then(|row| row.plan).map(|text| json("capability plan", &text)).transpose()
+    }
+
+    /// What tells whether an open client still goes by what the operator wants; `None` where there is no such connection,
+    /// or it is disabled.
+    pub async fn ehr_stamp(&self, id: &EhrId) -> Result<Option<EhrStamp>, StoreError> {
+        let key = (self.tenant.to_string(), id.to_string());
+        let Some(row) = ehr::Entity::find_by_id(key).one(&self.conn).await? else { return Ok(None) };
+        if row.disabled_at.is_some() {
+            return Ok(None);
+        }
+        let keys = ehr_key::Entity::find()
+            .select_only()
+            .column(ehr_key::Column::Kid)
+            .column(ehr_key::Column::SignsFrom)
+            .column(ehr_key::Column::PublishedUntil)
+            .filter(ehr_key::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(ehr_key::Column::Ehr.eq(id.as_str()))
+            .order_by_asc(ehr_key::Column::Kid)
+            .into_tuple()
+            .all(&self.conn)
+            .await?;
+        Ok(Some(EhrStamp { said: [row.base_url, row.vendor, row.client_id, row.settings], keys }))
     }
 
     /// All keys of a connection, oldest first.

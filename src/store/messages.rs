@@ -14,7 +14,7 @@ use super::alike::{chunks, padded};
 use super::codes::{code, decode};
 use super::keyring::{Class, LoadedKeys};
 use super::tables::{attempt, message};
-use super::{StoreError, Tx, View, patient_subject};
+use super::{StoreError, Tx, View, of_ehr, patient_subject};
 use crate::domain::{
     Address, Attempt, AttemptId, AttemptState, Channel, EhrId, Message, MessageBody, MessageId, MessageState,
     PatientId, Reason, RuleId, RuleVersionId,
@@ -316,11 +316,13 @@ impl Tx<'_> {
         Ok(state)
     }
 
-    /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind.
+    /// Takes messages whose next look is due: retries, unknown outcomes, and what a dead replica left behind. With `only`
+    /// those of one EHR.
     pub async fn claim_messages(
         &mut self,
         holder: Uuid,
         lease: TimeDelta,
+        only: Option<&EhrId>,
         limit: u64,
     ) -> Result<Vec<Delivery>, StoreError> {
         let now = self.now();
@@ -328,6 +330,7 @@ impl Tx<'_> {
             .select_only()
             .column(message::Column::Id)
             .filter(message::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(of_ehr(message::Column::Ehr, only))
             .filter(message::Column::NextAttemptAt.lte(now))
             .filter(
                 Condition::any().add(message::Column::LeasedUntil.is_null()).add(message::Column::LeasedUntil.lte(now)),

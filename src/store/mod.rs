@@ -17,6 +17,7 @@ mod counts;
 mod coverage;
 mod ehr_calls;
 mod ehr_requests;
+mod ehr_watch;
 mod ehrs;
 mod enrolments;
 mod events;
@@ -71,7 +72,8 @@ pub use conditions::AttemptEnd;
 pub use coverage::{BY_ID, Hidden};
 pub use ehr_calls::{CallBudget, CallLimits, Lease, LeaseAsk, Pause, PauseReason};
 pub use ehr_requests::{EhrRequest, HourUsage, RequestFilter};
-pub use ehrs::{EhrKeyRow, EhrRow};
+pub use ehr_watch::{EhrWatch, PullWish, RetryWish};
+pub use ehrs::{EhrKeyRow, EhrRow, EhrStamp};
 pub use events::{AboutFilter, EventCursor, EventFilter};
 pub use evidence::Evidence;
 pub use exports::{ExportFileRow, ExportRow, ExportState};
@@ -79,6 +81,7 @@ pub use feed::{FeedMessage, FeedState};
 pub use keyring::Class;
 pub use listings::{
     DayCounts, DueCursor, MessageFilter, MessageLine, QuarantineLine, ReminderFilter, ReplyFilter, ReplyLine,
+    WriteBackQueue, WriteBackTrouble,
 };
 pub use merges::MergeSource;
 pub use messages::{Delivery, Settlement};
@@ -241,6 +244,11 @@ impl View<'_> {
     pub fn tenant(&self) -> &TenantId {
         self.tenant
     }
+}
+
+/// Rows of one EHR, or of all.
+fn of_ehr(column: impl sea_orm::ColumnTrait, only: Option<&crate::domain::EhrId>) -> sea_orm::Condition {
+    sea_orm::Condition::all().add_option(only.map(|ehr| column.eq(ehr.as_str())))
 }
 
 /// Whose data key seals what belongs to one patient of one EHR.

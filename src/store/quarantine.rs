@@ -221,6 +221,16 @@ impl View<'_> {
             .collect())
     }
 
+    /// How many resources of an EHR are in quarantine now.
+    pub async fn quarantined_in_all(&self, ehr: &EhrId) -> Result<u64, StoreError> {
+        Ok(quarantine::Entity::find()
+            .filter(quarantine::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(quarantine::Column::Ehr.eq(ehr.as_str()))
+            .filter(quarantine::Column::ResolvedAt.is_null())
+            .count(&self.conn)
+            .await?)
+    }
+
     /// How many resources of a type are in quarantine now.
     pub async fn quarantine_count(&self, ehr: &EhrId, resource_type: &str) -> Result<u64, StoreError> {
         Ok(quarantine::Entity::find()

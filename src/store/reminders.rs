@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::alike::{chunks, padded, slices};
 use super::keyring::Class;
 use super::tables::{decision, message, reminder};
-use super::{StoreError, Tx, View, patient_subject};
+use super::{StoreError, Tx, View, of_ehr, patient_subject};
 use crate::domain::{
     Decision, DecisionId, EhrId, MessageId, Occasion, OccasionKey, PatientId, PlannedReminder, Reason, Reminder,
     ReminderId, ReminderState, ResourceKey, ResourceType, RuleId, RuleVersionId, StepId, Verdict,
@@ -150,15 +150,18 @@ impl Tx<'_> {
     }
 
     /// Takes up to `limit` due reminders for `lease` long; another replica does not see them meanwhile.
+    /// With `only` those of one EHR.
     pub async fn claim_reminders(
         &mut self,
         holder: Uuid,
         lease: TimeDelta,
+        only: Option<&EhrId>,
         limit: u64,
     ) -> Result<Vec<Reminder>, StoreError> {
         let now = self.now();
         let rows = reminder::Entity::find()
             .filter(reminder::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(of_ehr(reminder::Column::Ehr, only))
             .filter(is_open())
             .filter(reminder::Column::NextAt.lte(now))
             .filter(

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::alike::{padded, slices};
 use super::codes::decode;
 use super::tables::write_back;
-use super::{StoreError, Tx, View};
+use super::{StoreError, Tx, View, of_ehr};
 use crate::domain::{EhrId, MessageId, PatientId, ReplyId, WriteBackState};
 
 /// What is written: a message that went out, or a reply that came in.
@@ -109,10 +109,17 @@ impl Tx<'_> {
     }
 
     /// Takes due lines. Their next instant becomes the end of the lease: a replica that dies leaves them due again.
-    pub async fn claim_write_backs(&mut self, holder: Uuid, limit: u64) -> Result<Vec<WriteBack>, StoreError> {
+    /// With `only` those of one EHR.
+    pub async fn claim_write_backs(
+        &mut self,
+        holder: Uuid,
+        only: Option<&EhrId>,
+        limit: u64,
+    ) -> Result<Vec<WriteBack>, StoreError> {
         let now = self.now();
         let rows = write_back::Entity::find()
             .filter(write_back::Column::Tenant.eq(self.tenant.as_str()))
+            .filter(of_ehr(write_back::Column::Ehr, only))
             .filter(write_back::Column::NextAt.lte(now))
             .filter(
                 Condition::any()

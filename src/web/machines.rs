@@ -1,24 +1,39 @@
 //! What machines ask for: an EHR its connection's public keys, a messaging provider to report.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use aws_lc_rs::digest;
 
 use super::answer::Answer;
 use super::call::Call;
 use super::error::WebError;
+use crate::clock::hexadecimal;
 use crate::domain::EhrId;
 use crate::ehr::connect::{self, ConnectError};
 use crate::ehr::keys::JWKS_MAX_AGE_SECONDS;
 use crate::outbox::{Intake, IntakeError, Report};
 
-/// The public keys that a connection signs with (SMART asymmetric client authentication).
+/// The public keys that a connection signs with (SMART asymmetric client authentication). That they were fetched is noted:
+/// a new key signs only after the EHR may have seen it.
 pub async fn jwks(call: Call) -> Answer {
     let id = EhrId::new(call.path("ehr"));
     connect::load(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
     let ring = connect::keys(&call.state.store, &call.state.tenant, &id).await.map_err(unpublished)?;
-    Ok(HttpResponse::Ok()
+    if call.state.view().jwks_fetch_is_news(&id).await? {
+        let mut tx = call.state.store.write(&call.state.tenant).await?;
+        tx.note_jwks_fetched(&id).await?;
+        tx.commit().await?;
+    }
+    let keys = ring.jwks(call.state.now());
+    let digest = digest::digest(&digest::SHA256, keys.to_string().as_bytes());
+    let etag = format!("\"{}\"", hexadecimal(&digest.as_ref()[..16]));
+    let known = call.request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged = known.is_some_and(|known| known.split(',').any(|it| it.trim().trim_start_matches("W/") == etag));
+    let mut answer = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer
         .insert_header((CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE_SECONDS}")))
-        .json(ring.jwks(call.state.now())))
+        .insert_header((ETAG, etag));
+    Ok(if unchanged { answer.finish() } else { answer.json(keys) })
 }
 
 /// An EHR that is not ours has no keys; one that is ours and has none to show is our trouble, not the asker's.

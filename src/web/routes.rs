@@ -5,8 +5,9 @@ use super::auth;
 use super::guard::Access::{Anyone, Loopback, Machine, Roles, SignedIn};
 use super::guard::{Access, Declared, RouteInfo};
 use super::pages::{
-    accounts, demo, evidence, history, message, messages, patient, patients, quarantine, reminder, reminders, replies,
-    rules, sending, switches, tasks, today, worklist,
+    accounts, connection, connection_acts, connection_requests, connections, demo, evidence, history, message,
+    messages, patient, patients, quarantine, reminder, reminders, replies, rules, sending, switches, tasks, today,
+    worklist,
 };
 use super::{health, machines};
 use crate::domain::Role;
@@ -69,6 +70,14 @@ pub fn table() -> Vec<Declared> {
         Declared::post("/sending/halt", ADMIN, sending::halt),
         Declared::post("/sending/resume", ADMIN, sending::resume),
         Declared::post("/sending/release", ADMIN, sending::release_hold),
+        Declared::get("/connections", ADMIN, connections::connections),
+        Declared::get("/connections/{ehr}", ADMIN, connection::connection),
+        Declared::get("/connections/{ehr}/requests", ADMIN, connection_requests::requests),
+        Declared::post("/connections/{ehr}/pull", ADMIN, connection_acts::pull),
+        Declared::post("/connections/{ehr}/retry", ADMIN, connection_acts::retry),
+        Declared::post("/connections/{ehr}/scopes", ADMIN, connection_acts::scopes),
+        Declared::post("/connections/{ehr}/budget", ADMIN, connection_acts::budget),
+        Declared::post("/connections/{ehr}/keys", ADMIN, connection_acts::keys),
         Declared::get("/history", COMPLIANCE, history::history),
         Declared::post("/history", COMPLIANCE, history::search),
         Declared::post("/history/questions", COMPLIANCE, history::save),

@@ -65,6 +65,7 @@ const RAIL: &[(&str, &str, &str, &[Role])] = &[
     ("/quarantine", "Quarantine", "box", EVERYBODY),
     ("/rules", "Rules", "switch", EVERYBODY),
     ("/accounts", "Accounts", "check", EVERYBODY),
+    ("/connections", "Connections", "hospital", &[Role::Admin]),
     ("/sending", "Sending", "switch", &[Role::Admin]),
     ("/history", "History", "history", &[Role::Compliance]),
 ];

@@ -12,6 +12,7 @@ mod channel_sms;
 mod channel_sms_sdk;
 mod command_line;
 mod config;
+mod connections;
 mod crash;
 mod ehr;
 mod fhir_consent;

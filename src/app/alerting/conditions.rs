@@ -11,6 +11,7 @@ use super::Alerting;
 use crate::domain::{AlertKind, AttemptState, Channel, EhrId, Reason, Rule};
 use crate::ehr::connect::{self, ConnectError};
 use crate::ehr::keys::SigningAlg;
+use crate::ehr::rotation;
 use crate::outbox::Providers;
 use crate::rules::CompiledRule;
 use crate::store::{AttemptEnd, StoreError};
@@ -111,8 +112,11 @@ impl Alerting {
         let wrong = match connect::keys(&self.store, &self.tenant, ehr).await {
             Ok(ring) => {
                 let signs = [SigningAlg::Es384, SigningAlg::Rs384].iter().any(|alg| ring.signer(*alg, now).is_ok());
-                (!signs)
-                    .then(|| format!("No key of this connection may sign now. To mend: beckon ehr keys rotate {ehr}"))
+                let watch = self.store.view(&self.tenant).ehr_watch(ehr).await?;
+                let none = format!(
+                    "No key of this connection may sign now. To mend: beckon ehr keys rotate {ehr} --emergency"
+                );
+                if signs { rotation::trouble(&ring, &watch, ehr, now) } else { Some(none) }
             }
             Err(error @ (ConnectError::Key(_) | ConnectError::Store(StoreError::Seal(_) | StoreError::Shredded))) => {
                 Some(format!("The keys of this connection cannot be read: {error}. Is seal.root_key the right one?"))

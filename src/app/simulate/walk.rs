@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{Question, Row, Simulated};
 use crate::domain::{
     Address, Appointment, Channel, CheckResult, ClinicDefault, Decision, DecisionId, EhrId, Enrolment, OptOut, Patient,
-    PatientChoice, PatientId, Reminder, ReminderId, ReminderState, ResourceType, ResourceVersion, RuleId,
-    TextReview, Verdict,
+    PatientChoice, PatientId, Reminder, ReminderId, ReminderState, ResourceType, ResourceVersion, RuleId, TextReview,
+    Verdict,
 };
 use crate::fhir::read;
 use crate::rules::{

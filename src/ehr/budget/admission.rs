@@ -364,17 +364,19 @@ impl Budget {
 
     /// Runs a call that holds a place, and keeps its lease alive meanwhile.
     pub(in crate::ehr) async fn keeping<T>(&self, call: impl Future<Output = T>) -> T {
-        let mut call = std::pin::pin!(call);
+        tokio::select! {
+            done = call => done,
+            never = self.renew_on_and_on() => match never {},
+        }
+    }
+
+    async fn renew_on_and_on(&self) -> std::convert::Infallible {
         loop {
-            tokio::select! {
-                done = &mut call => return done,
-                () = tokio::time::sleep(KEEP_EVERY) => {
-                    let now = self.0.clock.now();
-                    let due = self.state().held.is_none_or(|held| held.renew_at <= now);
-                    if due && let Err(error) = Box::pin(self.renew(now)).await {
-                        tracing::warn!(%error, "the lease of a call under way cannot be renewed");
-                    }
-                }
+            tokio::time::sleep(KEEP_EVERY).await;
+            let now = self.0.clock.now();
+            let due = self.state().held.is_none_or(|held| held.renew_at <= now);
+            if due && let Err(error) = Box::pin(self.renew(now)).await {
+                tracing::warn!(%error, "the lease of a call under way cannot be renewed");
             }
         }
     }

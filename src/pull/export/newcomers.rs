@@ -34,7 +34,8 @@ impl Run<'_> {
         let mut failed = None;
         loop {
             let view = self.store.view(&connection.tenant);
-            let patients: Vec<PatientId> = view.patients_in_order(&connection.id, Whose::ChangedSince(since), &after, 500).await?;
+            let patients: Vec<PatientId> =
+                view.patients_in_order(&connection.id, Whose::ChangedSince(since), &after, 500).await?;
             let Some(last) = patients.last() else { break };
             last.as_str().clone_into(&mut after);
             for patient in &patients {

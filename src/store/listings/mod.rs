@@ -7,9 +7,11 @@ mod people;
 mod quarantine;
 mod reminders;
 mod replies;
+mod write_backs;
 
 pub use counts::DayCounts;
 pub use messages::{MessageFilter, MessageLine};
 pub use quarantine::QuarantineLine;
 pub use reminders::{DueCursor, ReminderFilter};
 pub use replies::{ReplyFilter, ReplyLine};
+pub use write_backs::{WriteBackQueue, WriteBackTrouble};

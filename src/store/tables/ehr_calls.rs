@@ -1,4 +1,4 @@
-//! What an EHR may be asked, and what it was asked.
+//! What an EHR may be asked, what it was asked, and what is wished of it.
 
 pub mod ehr_budget {
     use sea_orm::entity::prelude::*;
@@ -90,6 +90,50 @@ pub mod ehr_usage {
         pub failed: i64,
         pub bytes: i64,
         pub millis: i64,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod ehr_watch {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ehr_watch")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub ehr: String,
+        pub jwks_fetched_at: Option<DateTimeUtc>,
+        pub signers: String,
+        pub refused_key: Option<String>,
+        pub pull_wanted_at: Option<DateTimeUtc>,
+        pub pull_wanted_by: Option<String>,
+        pub pull_wanted_full: i32,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod quarantine_retry {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "quarantine_retry")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub ehr: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub resource_type: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub resource_id: String,
+        pub by: String,
+        pub at: DateTimeUtc,
     }
 
     impl ActiveModelBehavior for ActiveModel {}

@@ -20,7 +20,7 @@ mod tenants;
 pub(in crate::store) use accounts::{staff, staff_session};
 pub(in crate::store) use answers::{opt_out, receipt, reply};
 pub(in crate::store) use choices::{clinic_default, patient_choice};
-pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage};
+pub(in crate::store) use ehr_calls::{ehr_budget, ehr_request, ehr_slot, ehr_usage, ehr_watch, quarantine_retry};
 pub(in crate::store) use ehrs::{ehr, ehr_key, pull_run, roster, watermark};
 pub(in crate::store) use exports::{bulk_export, bulk_file};
 pub(in crate::store) use feed::hl7_message;

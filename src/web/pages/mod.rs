@@ -1,6 +1,11 @@
 //! The pages, one file each: read, put into words, draw. What a page changes, it changes through the store.
 
 pub mod accounts;
+pub mod connection;
+pub mod connection_acts;
+pub mod connection_requests;
+mod connection_state;
+pub mod connections;
 pub mod demo;
 mod event_words;
 pub mod evidence;

@@ -43,7 +43,7 @@ async fn an_added_connection_works_and_its_keys_rotate_without_a_gap() {
         client.tokens().get().await.unwrap();
 
         let old = ring.signer(SigningAlg::Es384, beckon::clock::Clock::now(&*t.clock)).unwrap();
-        let delay = connect::KEY_SYNC_DELAY;
+        let delay = TimeDelta::hours(12);
         connect::rotate(&t.store, &t.tenant, &ehr.id, SigningAlg::Es384, delay, actor()).await.unwrap();
         for (hours, keys, signs_with_old) in [(0, 3, true), (11, 3, true), (2, 2, false)] {
             t.clock.advance(TimeDelta::hours(hours));

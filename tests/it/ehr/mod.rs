@@ -7,6 +7,7 @@ mod connect;
 mod discovery;
 mod paging;
 mod reading;
+mod rotation;
 pub mod support;
 mod trouble;
 mod writing;
