@@ -1,7 +1,12 @@
 //! The everyday predicate of a cohort rule, on a realistic Condition; beside it, in the same run, fhirpath.js where
 //! `BECKON_TEST_NODE_MODULES` names a folder of modules that has it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot go on has failed"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fhirpath::{Environment, Expression};

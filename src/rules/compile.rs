@@ -122,7 +122,11 @@ fn version(rule: &Rule) -> RuleVersionId {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 fn text_versions(rule: &Rule) -> BTreeMap<String, String> {
