@@ -27,7 +27,7 @@ const LEAD: TimeDelta = TimeDelta::minutes(2);
 /// Between two looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at the keys of an EHR.
-const KEYS_EVERY: Duration = Duration::from_secs(60);
+const KEYS_EVERY: Duration = Duration::from_mins(1);
 /// Between two looks at what is old enough to be forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// How long single requests are kept, and their sums by the hour.

@@ -184,14 +184,6 @@ impl ScopeSet {
         Ok(Self { resources, others: BTreeSet::new() })
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.resources.is_empty() && self.others.is_empty()
-    }
-
-    pub fn resources(&self) -> impl Iterator<Item = &Scope> {
-        self.resources.iter()
-    }
-
     /// What `self` asked for and `granted` does not allow, letter by letter.
     pub fn missing_from(&self, granted: &Self) -> Vec<Scope> {
         let mut missing = Vec::new();

@@ -81,7 +81,7 @@ async fn retry(
             let destination =
                 Destination { store, tenant, ehr, run: RunId(store.new_id()), region: &options.region, follow: &[] };
             let mut report = TypeReport::default();
-            destination.keep(kind, &[found.resource], &mut report).await?;
+            destination.keep(kind, vec![found.resource], &mut report).await?;
             Ok(if report.quarantined > 0 { Retried::StillUnusable } else { Retried::Well })
         }
         Ok(Read::Gone { .. } | Read::Moved(_)) => {

@@ -32,6 +32,7 @@ impl Told {
                 inner.ended.push((*kind, report.clone()));
                 inner.now = Value::Null;
             }
+            Progress::Exporting { words, .. } => inner.now = json!({"exporting": words}),
             Progress::Planned { patients } => inner.now = json!({"planned": patients}),
         }
     }
