@@ -86,13 +86,6 @@ impl Bench {
         let ring = connect::add(&t.store, &ehr, actor.clone()).await.unwrap();
         let jwks = JwksSource::Inline(ring.jwks(t.clock.now()));
         hospital.register_client(CLIENT, jwks, "system/*.cruds");
-        let client = connect::open(&t.store, &t.tenant, &ehr.id, Naps::new(t.clock.clone())).await.unwrap();
-        let (mut rules, problems) = beckon::rules::starter_rules();
-        assert!(problems.is_empty(), "{problems:?}");
-        // What the pull brings is told by those that rest on it alone.
-        rules.retain(|it| {
-            ["appointment-reminder", "diabetes-check-up", "no-show-follow-up"].contains(&it.id().as_str())
-        });
         let mut tx = t.store.write(&t.tenant).await.unwrap();
         for rule in rules {
             tx.add_rule_version(rule.rule(), &actor).await.unwrap();
