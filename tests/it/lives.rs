@@ -94,8 +94,8 @@ struct Person {
     dead: bool,
     merged: bool,
     stopped: bool,
-    /// Every rule: off, or paused until then.
-    off: Option<Option<DateTime<Utc>>>,
+    /// Every rule is off until then; until the end of time where it is switched off.
+    off: Option<DateTime<Utc>>,
     visits: Vec<Visit>,
     booked: usize,
     /// When a text went out, and whether it told of a change at short notice.
@@ -132,10 +132,7 @@ impl Person {
     }
 
     fn may_be_told(&self, at: DateTime<Utc>) -> bool {
-        let is_on = match self.off {
-            None => true,
-            Some(until) => until.is_some_and(|until| until <= at),
-        };
+        let is_on = self.off.is_none_or(|until| until <= at);
         !self.dead && !self.merged && !self.stopped && is_on
     }
 
@@ -198,12 +195,12 @@ impl Person {
             }
             Happening::Switch { off } => {
                 self.switch(house, if *off { EnrolmentState::Off } else { EnrolmentState::On }).await;
-                self.off = off.then_some(None);
+                self.off = off.then_some(DateTime::<Utc>::MAX_UTC);
             }
             Happening::Pause { hours } => {
                 let until = now + TimeDelta::hours(*hours);
                 self.switch(house, EnrolmentState::PausedUntil(until)).await;
-                self.off = Some(Some(until));
+                self.off = Some(until);
             }
         }
     }
