@@ -52,7 +52,19 @@ impl Tx<'_> {
                 .await?;
             let held: Vec<PatientId> = held.into_iter().map(PatientId::new).collect();
             self.replan_patients(&ehr, &held, now).await?;
-            if names.is_empty() {
+            // Before the first pull there is nobody yet, and whoever comes is planned by the new rules anyway.
+            let somebody: Option<String> = mirror::Entity::find()
+                .select_only()
+                .column(mirror::Column::Id)
+                .filter(mirror::Column::Tenant.eq(self.tenant.as_str()))
+                .filter(mirror::Column::Ehr.eq(ehr.as_str()))
+                .filter(mirror::Column::ResourceType.is_in(names.iter().copied()))
+                .filter(mirror::Column::Patient.is_not_null())
+                .limit(1)
+                .into_tuple()
+                .one(&self.txn)
+                .await?;
+            if somebody.is_none() {
                 continue;
             }
             cohort::Entity::insert(cohort::ActiveModel {

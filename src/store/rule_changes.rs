@@ -9,7 +9,8 @@ use serde_json::json;
 use super::tables::{rule_change, rule_live, rule_version};
 use super::{StoreError, Tx, View};
 use crate::domain::{
-    Actor, EventKind, Rule, RuleAct, RuleChange, RuleId, RuleStage, RuleVersionId, may_go_live, may_revert, may_review,
+    Actor, EventKind, ResourceType, Rule, RuleAct, RuleChange, RuleId, RuleStage, RuleVersionId, may_go_live,
+    may_revert, may_review,
 };
 
 /// One version of a rule and how far it has come.
@@ -51,7 +52,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let (live, changes) = self.known(rule, version).await?;
         may_go_live(version, live.as_ref(), &changes, by).map_err(|error| StoreError::Conflict(error.to_string()))?;
-        self.point(rule, version, live, RuleAct::Live, note, by).await
+        let kind = self.point(rule, version, live, RuleAct::Live, note, by).await?;
+        self.open_cohort(&kind.into_iter().collect(), std::slice::from_ref(rule), "a rule went live").await
     }
 
     /// Goes back to a version that was live before.
@@ -67,7 +69,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let (live, changes) = self.known(rule, version).await?;
         may_revert(version, live.as_ref(), &changes, by).map_err(|error| StoreError::Conflict(error.to_string()))?;
-        self.point(rule, version, live, RuleAct::Reverted, note, by).await
+        let kind = self.point(rule, version, live, RuleAct::Reverted, note, by).await?;
+        self.open_cohort(&kind.into_iter().collect(), std::slice::from_ref(rule), "a rule was taken back").await
     }
 
     /// Takes a rule out of use; what was planned is cancelled.
@@ -90,10 +93,13 @@ impl Tx<'_> {
             return Ok(false);
         }
         let note = "made live by the settings at the first start; nobody reviewed it in Beckon";
+        let mut kinds = BTreeSet::new();
         for (rule, version) in live {
-            let before = self.view().live_version(rule).await?;
-            self.point(rule, version, before, RuleAct::Live, Some(note), by).await?;
+            kinds.extend(self.point(rule, version, None, RuleAct::Live, Some(note), by).await?);
         }
+        // One cohort for all of them: nobody is planned once a rule.
+        let rules: Vec<RuleId> = live.iter().map(|(rule, _)| rule.clone()).collect();
+        self.open_cohort(&kinds, &rules, "the first rules went live").await?;
         Ok(true)
     }
 
@@ -108,6 +114,7 @@ impl Tx<'_> {
         Ok((self.view().live_version(rule).await?, self.view().rule_changes(Some(rule)).await?))
     }
 
+    /// Points to another live version. Answers which type the rule is about: whom it may concern.
     async fn point(
         &mut self,
         rule: &RuleId,
@@ -116,7 +123,7 @@ impl Tx<'_> {
         act: RuleAct,
         note: Option<&str>,
         by: &Actor,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<ResourceType>, StoreError> {
         use rule_live::Column as C;
         let row = rule_live::ActiveModel {
             tenant: Set(self.tenant.to_string()),
@@ -133,9 +140,9 @@ impl Tx<'_> {
             )
             .exec_without_returning(&self.txn)
             .await?;
-        let kinds = self.view().rule_version(rule, version).await?.map(|rule| rule.resource);
+        let kind = self.view().rule_version(rule, version).await?.map(|rule| rule.resource);
         self.record(rule, version, act, before, note, by).await?;
-        self.open_cohort(&kinds.into_iter().collect(), std::slice::from_ref(rule), "a rule went live").await
+        Ok(kind)
     }
 
     /// Writes an act down, in the rule's own log and in the history.

@@ -1,6 +1,6 @@
 //! Everything that was due is accounted for, or named: against the EHR, against the mirror, against the history.
 
-use beckon::domain::{AlertKind, ResourceType, RuleId};
+use beckon::domain::{AlertKind, RuleId};
 use beckon::pull::{DayReport, Outcome};
 use beckon::sandbox::{Fault, FaultKind};
 use chrono::TimeDelta;
@@ -189,7 +189,6 @@ async fn a_rule_that_goes_live_is_planned_for_its_cohort_batch_by_batch() {
         let by = crate::support::house::operator();
         tx.add_rule_version(rule.rule(), &by).await.unwrap();
         tx.set_live_rules(&[(rule.id().clone(), rule.version().clone())], &by).await.unwrap();
-        tx.open_cohort(&[ResourceType::Appointment].into(), &[rule.id().clone()], "a test").await.unwrap();
         tx.commit().await.unwrap();
         // Two batches, as a replica that dies after each would leave them.
         for more in [true, true] {

@@ -62,8 +62,8 @@ fn what_has_no_meaning_here_is_named_and_what_would_change_the_meaning_is_refuse
             "PlanDefinition.action[0].action[0].participant",
         ]
     );
-    type Change<'c> = &'c dyn Fn(&mut Value);
-    let refusals: [(&str, Change<'_>); 6] = [
+    type Refusal<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let refusals: [Refusal<'_>; 6] = [
         ("conditions are read in FHIRPath, not in text/cql", &|it| {
             it["action"][0]["condition"][0]["expression"]["language"] = json!("text/cql");
         }),

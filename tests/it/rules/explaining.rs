@@ -11,9 +11,10 @@ const NOW: &str = "2026-04-10T15:00:00Z";
 fn hba1c() -> CompiledRule {
     let mut rule = starter("diabetes-check-up").rule().clone();
     rule.id = RuleId::new("hba1c-overdue");
-    rule.condition = "clinicalStatus.coding.where(code = 'active').exists() and %observations.where(status = 'final' and \
-                      code.coding.where(code = '4548-4').exists() and effective.ofType(dateTime) > today() - 6 months).empty()"
-        .to_owned();
+    rule.condition = String::from(
+        "clinicalStatus.coding.where(code = 'active').exists() and %observations.where(status = 'final' and \
+         code.coding.where(code = '4548-4').exists() and effective.ofType(dateTime) > today() - 6 months).empty()",
+    );
     rule.unless = None;
     rule.cadence = None;
     rule.reads = vec![ResourceType::Observation];
