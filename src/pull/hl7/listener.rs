@@ -32,7 +32,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The rest of a message that has begun.
 const REST: Duration = Duration::from_secs(30);
 /// Between two messages: engines keep their connections open.
-const QUIET: Duration = Duration::from_secs(24 * 3600);
+const QUIET: Duration = Duration::from_hours(24);
 
 /// Why messages cannot be listened for.
 #[derive(Debug, thiserror::Error)]
