@@ -10,7 +10,8 @@ use crate::config::{Log, LogFormat};
 /// Starts logging to standard error, as the settings say. A second call changes nothing.
 pub fn init(log: &Log) {
     // Every command opens the database, and need not say that it is up to date.
-    let wanted = |filter: &str| EnvFilter::try_new(format!("sea_orm_migration=warn,{filter}"));
+    let wanted =
+        |filter: &str| EnvFilter::try_new(format!("sea_orm_migration=warn,sqlx::postgres::notice=warn,{filter}"));
     let filter = wanted(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -135,15 +135,14 @@ async fn one_call_at_a_time_is_enough_for_what_appointments_refer_to() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_refused_costs_no_other_patient_theirs() {
+async fn a_spoiled_answer_about_one_patient_costs_no_other_theirs() {
     each_house_with(epic(), async |house| {
         for id in [ADA, "bo", "cy"] {
             house.patient(id, crate::support::house::mobile("+13125550124"));
             house.book(&format!("visit-{id}"), id, house.now() + TimeDelta::days(5));
         }
         house.call_the_roll().await;
-        let refused = FaultKind::ServerError { status: 403, retry_after: None };
-        house.hospital.inject(Fault::new(refused).on("/fhir/Appointment").after(1));
+        house.hospital.inject(Fault::new(FaultKind::HtmlInsteadOfJson).on("/fhir/Appointment").after(1));
         let report = house.sync().await;
         assert_eq!(report.state, RunState::Partial, "{report:#?}");
         let of_type = report.of(ResourceType::Appointment).unwrap();
