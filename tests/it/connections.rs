@@ -148,7 +148,7 @@ async fn scopes_budget_and_keys_are_changed_on_the_page_and_nonsense_changes_not
 async fn the_published_keys_may_be_cached_and_that_they_were_fetched_is_noted() {
     each_database(async |t| {
         let (gateway, ehr, _) = open(t).await;
-        let http = reqwest::Client::new();
+        let http = reqwest::Client::builder().build().unwrap();
         let url = format!("{}/ehr/test/jwks.json", gateway.url);
         let answer = http.get(&url).send().await.unwrap();
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();

@@ -85,10 +85,11 @@ fn is_signed_for_a_bucket(request: &HttpRequest) -> bool {
 
 async fn live(t: crate::support::TestStore, keeper: &Keeper, folder: &std::path::Path) -> Live {
     let settings = format!(
-        "[history]\ncheckpoint_folder = {folder:?}\ncheckpoint_url = \"{url}/witness\"\ncheckpoint_email = \
+        "[history]\ncheckpoint_folder = \"{folder}\"\ncheckpoint_url = \"{url}/witness\"\ncheckpoint_email = \
          \"privacy@hospital.example\"\nbucket = \"evidence\"\nbucket_url = \"{url}\"\nbucket_region = \"eu-central-1\"\n\
          bucket_prefix = \"beckon/\"\nbucket_access_key = \"{ACCESS_KEY}\"\nbucket_secret_key = \"{SECRET_KEY}\"\n",
         url = keeper.url,
+        folder = folder.display(),
     );
     Live::open(t, 0, &settings).await
 }

@@ -161,9 +161,9 @@ async fn a_gateway_that_is_told_to_stop_ends_its_calls_and_leaves_the_rest_to_an
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         stop.send(true).unwrap();
-        // A turn that is under way asks the database some ten times; after twenty questions of ours it has ended, and
-        // nothing new is called although the provider answers again.
-        for _ in 0..20 {
+        // Turns that are under way ask the database some dozens of times; after so many questions of ours they have ended,
+        // and nothing new is called although the provider answers again.
+        for _ in 0..200 {
             house.view().sending().await.unwrap();
         }
         house.hospital.clear_faults();
