@@ -40,10 +40,10 @@ pub async fn sign(
 ) -> Result<(CheckpointRow, bool), HistoryError> {
     number::number_all(store, tenant).await?;
     let mut tx = store.write(tenant).await?;
-    let head = match tx.lock_history_head().await? {
+    let head = match tx.lock_history_head(true).await? {
         Some(head) if head.genuine => head,
         Some(_) => return Err(HistoryError::Altered("the count of numbered events".to_owned())),
-        None => return Err(HistoryError::Internal("another replica numbers events; try again")),
+        None => return Err(HistoryError::Internal("the head of the history is not there")),
     };
     let last = tx.view().last_checkpoint().await?;
     if let Some(last) = last {
@@ -52,6 +52,7 @@ pub async fn sign(
             return Err(HistoryError::Inconsistent { size: before.size });
         }
         if head.size <= last.size + 1 {
+            tx.commit().await?;
             return Ok((last, false));
         }
     }

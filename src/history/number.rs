@@ -16,13 +16,15 @@ pub const BATCH: u64 = 4_000;
 /// The database; or the stored tree was changed, and nothing may be built on it.
 pub async fn number(store: &Store, tenant: &TenantId) -> Result<u64, HistoryError> {
     let mut tx = store.write(tenant).await?;
-    let Some(head) = tx.lock_history_head().await? else { return Ok(0) };
+    let Some(head) = tx.lock_history_head(false).await? else { return Ok(0) };
     if !head.genuine {
         return Err(HistoryError::Altered("the count of numbered events".to_owned()));
     }
     let mut tiles = edge_tiles(&tx, head.size).await?;
     let leaves = tx.number_events(head.size, BATCH).await?;
     if leaves.is_empty() {
+        // Lets go of the lock now: a transaction that is only dropped holds it a moment longer.
+        tx.commit().await?;
         return Ok(0);
     }
     let mut changed = BTreeSet::new();

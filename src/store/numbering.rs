@@ -39,8 +39,8 @@ const NUMBER: &str = "UPDATE event SET seq = numbered.place FROM (SELECT id, $1 
      event.id = numbered.id RETURNING seq, leaf";
 
 impl Tx<'_> {
-    /// Takes the head's lock; `None` while somebody else has it.
-    pub async fn lock_history_head(&mut self) -> Result<Option<Head>, StoreError> {
+    /// Takes the head's lock. While somebody else has it, waits for them, or answers `None` at once.
+    pub async fn lock_history_head(&mut self, wait: bool) -> Result<Option<Head>, StoreError> {
         let first = history_head::ActiveModel {
             tenant: Set(self.tenant.to_string()),
             size: Set(0),
@@ -50,11 +50,13 @@ impl Tx<'_> {
             .on_conflict_do_nothing_on([history_head::Column::Tenant])
             .exec_without_returning(&self.txn)
             .await?;
-        let row = history_head::Entity::find_by_id(self.tenant.as_str())
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .one(&self.txn)
-            .await?;
-        match row {
+        let query = history_head::Entity::find_by_id(self.tenant.as_str());
+        let query = if wait {
+            query.lock(LockType::Update)
+        } else {
+            query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        };
+        match query.one(&self.txn).await? {
             Some(row) => self.view().head_of(&row).await.map(Some),
             None => Ok(None),
         }
