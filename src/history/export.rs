@@ -106,7 +106,11 @@ impl Export {
             }
         }
         match self.paper.take() {
-            Some(paper) => Ok(Some(paper.finish()?)),
+            // Drawing takes the processor for a while: whoever answers requests must not wait for it.
+            Some(paper) => {
+                let drawn = tokio::task::spawn_blocking(move || paper.finish()).await;
+                Ok(Some(drawn.map_err(|_| HistoryError::Internal("the PDF could not be drawn"))??))
+            }
             None => Ok(None),
         }
     }
