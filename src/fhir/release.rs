@@ -314,7 +314,10 @@ mod tests {
             json!({"resourceType": "Consent", "id": "c", "status": "active", "subject": {"reference": "Patient/ada"},
             "provision": [{}]}),
         );
-        assert!(read::consent(&told).value.is_none_or(|it| it.is_unclear()), "a rule of no kind is not a permission");
+        let told = read::consent(&told);
+        assert!(!told.issues.is_empty());
+        let word = told.value.and_then(|it| it.provision?.word);
+        assert_eq!(word, Some(read::ConsentWord::Denies), "a rule of no kind is not a permission");
     }
 
     #[test]

@@ -37,11 +37,13 @@ impl Intake {
         intake
     }
 
-    pub fn join(&mut self, mut other: Self) {
-        self.rows.append(&mut other.rows);
-        self.patients.append(&mut other.patients);
-        self.locations.append(&mut other.locations);
-        self.unusable.append(&mut other.unusable);
+    pub fn join(&mut self, other: Self) {
+        let Self { rows, patients, replaced, locations, unusable } = other;
+        self.rows.extend(rows);
+        self.patients.extend(patients);
+        self.replaced.extend(replaced);
+        self.locations.extend(locations);
+        self.unusable.extend(unusable);
     }
 
     fn read(&mut self, resource: &Value, kind: ResourceType, now: DateTime<Utc>) -> Result<Row, Issue> {

@@ -135,7 +135,7 @@ pub fn read_numbers(text: &str, system: Option<&str>) -> Result<Vec<(usize, Numb
     for (at, record) in reader.records().enumerate() {
         let record = record
             .map_err(|error| RosterError::Line(error.position().map_or(at + 1, |position| position.line() as usize)))?;
-        let line = record.position().map_or(at + 1, |position| position.line() as usize);
+        let line = record.position().map_or(at + 1, |position| line_at(text, position.byte() as usize));
         let value = record.get(0).unwrap_or_default();
         let is_heading = numbers.is_empty() && at == 0 && !value.chars().any(|sign| sign.is_ascii_digit());
         if value.is_empty() || is_heading {
@@ -148,6 +148,14 @@ pub fn read_numbers(text: &str, system: Option<&str>) -> Result<Vec<(usize, Numb
         numbers.push((line, number));
     }
     if numbers.is_empty() { Err(RosterError::Empty) } else { Ok(numbers) }
+}
+
+/// The line of the record that begins at `byte` or behind the line ends there: the reader tells where it began to look.
+fn line_at(text: &str, byte: usize) -> usize {
+    let (before, rest) = text.split_at_checked(byte).unwrap_or((text, ""));
+    let ends = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
+    let skipped = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    1 + ends(before) + ends(&rest[..skipped])
 }
 
 /// Names on the roster the patients that record numbers name. `progress` is told how many were looked up.

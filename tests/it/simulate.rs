@@ -84,8 +84,10 @@ async fn a_simulation_foretells_what_happens_and_leaves_no_trace() {
             ]
         );
         let silent: Vec<_> = foretold.rows.iter().filter(|row| row.outcome == "not_applicable").collect();
-        assert_eq!(silent.len(), 1);
-        assert_eq!((silent[0].patient.as_str(), silent[0].reason.as_deref()), ("cy", Some("condition_not_met")));
+        assert!(
+            silent.iter().any(|it| (it.patient.as_str(), it.reason.as_deref()) == ("cy", Some("condition_not_met"))),
+            "{silent:#?}"
+        );
 
         house.live_until(start).await;
         let sent: Vec<String> =

@@ -221,8 +221,10 @@ async fn a_live_rule_that_cannot_be_used_any_more_stops_no_other_and_its_reminde
         plan.rule = broken.id.clone();
         let mut tx = house.t.store.write(&house.t.tenant).await.unwrap();
         tx.add_rule_version(&broken, &operator()).await.unwrap();
-        let live = [(sound.id.clone(), sound.version.clone()), (broken.id.clone(), broken.version.clone())];
-        tx.set_live_rules(&live, &operator()).await.unwrap();
+        let staff = |login: &str| beckon::domain::Actor::Staff(login.to_owned());
+        let (reviewer, second) = (staff("ada"), staff("ben"));
+        tx.review_rule(&broken.id, &broken.version, None, &reviewer).await.unwrap();
+        tx.make_rule_live(&broken.id, &broken.version, None, &second).await.unwrap();
         tx.insert_reminders(&house.ehr, &PatientId::new(ADA), vec![plan]).await.unwrap();
         let now = tx.now();
         tx.replan_everyone(now).await.unwrap();

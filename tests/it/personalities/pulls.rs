@@ -79,7 +79,15 @@ async fn a_patient_who_comes_later_is_found_by_the_next_run() {
 
 #[tokio::test]
 async fn a_slow_answer_about_one_patient_keeps_no_other_waiting() {
-    each_house_with(epic(), async |house| {
+    let setup = Setup {
+        connection: |ehr| {
+            (epic().connection)(ehr);
+            // At busy hours one call at a time would be this vendor's share.
+            ehr.settings.budget.peak_share_percent = Some(100);
+        },
+        ..epic()
+    };
+    each_house_with(setup, async |house| {
         for id in [ADA, "bo", "cy"] {
             house.patient(id, crate::support::house::mobile("+13125550124"));
             house.book(&format!("visit-{id}"), id, house.now() + TimeDelta::days(5));

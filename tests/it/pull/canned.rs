@@ -159,6 +159,7 @@ async fn a_server_of_another_release_is_read_and_written_in_its_own_words() {
             )),
             ("GET", "/fhir/Patient") => Some(Answer::json(200, &searchset(&[found(person("ada"))]))),
             ("GET", "/fhir/Appointment") => Some(Answer::json(200, &searchset(&[found(visit)]))),
+            ("GET", "/fhir/Location/l") => Some(Answer::json(200, &json!({"resourceType": "Location", "id": "l"}))),
             ("POST", "/fhir/Communication") => {
                 Some(Answer::json(201, &json!({})).with("location", "/fhir/Communication/1/_history/1"))
             }
