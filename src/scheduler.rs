@@ -84,9 +84,20 @@ impl Scheduler {
             let reconciled = pull::reconcile_when_due(&self.store, &client, &options);
             Box::pin(self.keeping_lead(&role, reconciled)).await?;
         } else {
+            if let Err(error) = Box::pin(self.listen(ehr, &role, &options)).await {
+                tracing::warn!(%error, %ehr, "what the EHR tells or prepares could not be looked at; it is tried again");
+            }
             // Time alone can make a plan due: a birthday, a repetition, a rule that went live.
             pull::plan_due(&self.store, &self.tenant, ehr, &options, &|_| {}).await?;
         }
+        Ok(())
+    }
+
+    /// What the EHR told by itself since, and exports that it prepares.
+    async fn listen(&self, ehr: &EhrId, role: &str, options: &PullOptions) -> Result<(), SchedulerError> {
+        let client = self.clients.get(ehr).await?;
+        self.keeping_lead(role, pull::heed(&self.store, &client, options)).await?;
+        self.keeping_lead(role, pull::go_on(&self.store, &client, options)).await?;
         Ok(())
     }
 

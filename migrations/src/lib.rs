@@ -21,6 +21,7 @@ mod m0012_roster;
 mod m0020_ehr_calls;
 mod m0025_quarantine_patient;
 mod m0030_exports;
+mod m0031_subscriptions;
 mod m0040_reconciliations;
 
 /// Applies all migrations in order.
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0040_reconciliations::STEP),
             Box::new(m0025_quarantine_patient::STEP),
             Box::new(m0030_exports::STEP),
+            Box::new(m0031_subscriptions::STEP),
         ]
     }
 }

@@ -46,10 +46,12 @@ pub enum AlertKind {
     EhrBudgetSpent,
     /// How an EHR is to be asked is not what it was.
     PlanChanged,
+    /// A subscription at the EHR cannot be made or does not stay active.
+    SubscriptionDown,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -67,6 +69,7 @@ impl AlertKind {
         Self::EhrDown,
         Self::EhrBudgetSpent,
         Self::PlanChanged,
+        Self::SubscriptionDown,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -88,6 +91,7 @@ impl AlertKind {
             Self::EhrDown => "ehr_down",
             Self::EhrBudgetSpent => "ehr_budget_spent",
             Self::PlanChanged => "plan_changed",
+            Self::SubscriptionDown => "subscription_down",
         }
     }
 

@@ -177,6 +177,8 @@ event_kinds! {
     PullFinished => "pull.finished",
     ExportAsked => "export.asked",
     ExportEnded => "export.ended",
+    SubscriptionMade => "subscription.made",
+    SubscriptionEnded => "subscription.ended",
     ResourceQuarantined => "pull.quarantined",
     ResourceRead => "ehr.read",
     ReminderPlanned => "reminder.planned",

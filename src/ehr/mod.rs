@@ -24,5 +24,6 @@ pub mod read;
 pub mod retry;
 pub mod scopes;
 pub mod search;
+pub mod subscription;
 pub mod token;
 pub mod write;

@@ -9,6 +9,7 @@ mod export;
 mod gone;
 mod intake;
 mod listing;
+mod notices;
 mod options;
 mod page;
 mod planning;
@@ -19,6 +20,8 @@ mod roster;
 mod run;
 mod unlisted;
 
+pub use export::go_on;
+pub use notices::heed;
 pub use options::{Mode, PullOptions};
 pub use page::Destination;
 pub use planning::{PlanCounts, Preview, plan_due, preview};

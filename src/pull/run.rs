@@ -106,6 +106,8 @@ async fn pull_and_plan(
     let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
     let kinds = wanted(store, client).await?;
     let run = Run::of(report.id, (store, client, options), plan, (&token.granted, &kinds), progress);
+    // Before the first page: what changes from here on is told.
+    Box::pin(run.tend(&token.granted)).await?;
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
     let mut exports = None;
@@ -178,13 +180,13 @@ impl<'a> Run<'a> {
 }
 
 /// The types that come by bulk export, as far as they may be read.
-fn exported(plan: &CapabilityPlan, granted: &ScopeSet, kinds: &[ResourceType]) -> Vec<ResourceType> {
+pub(super) fn exported(plan: &CapabilityPlan, granted: &ScopeSet, kinds: &[ResourceType]) -> Vec<ResourceType> {
     let may = |kind: &&ResourceType| plan.exported.contains(kind) && granted.allows(kind.as_str(), &[Access::Read]);
     kinds.iter().filter(may).copied().collect()
 }
 
 /// The types to pull, Locations and Patients first.
-async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>, StoreError> {
+pub(super) async fn wanted(store: &Store, client: &FhirClient) -> Result<Vec<ResourceType>, StoreError> {
     let rules = store.view(&client.connection().tenant).live_rules().await?;
     let read: BTreeSet<ResourceType> =
         rules.into_iter().flat_map(|rule| rule.reads.into_iter().chain([rule.resource])).collect();

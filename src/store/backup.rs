@@ -24,9 +24,9 @@ use uuid::Uuid;
 
 use super::tables::{
     alert, attempt, blind_index, bulk_export, bulk_file, cohort, data_key, decision, ehr, ehr_budget, ehr_key,
-    ehr_usage, enrolment, event, halt, leader, message, mirror, opt_out, patient, pull_run, quarantine,
-    quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live, rule_version,
-    send_mode, staff, staff_session, tenant, tenant_key, watermark, write_back,
+    ehr_usage, enrolment, event, halt, leader, message, mirror, notice, notice_event, opt_out, patient, pull_run,
+    quarantine, quarantine_patient, receipt, reconciliation, release_count, reminder, reply, roster, rule_live,
+    rule_version, send_mode, staff, staff_session, subscription, tenant, tenant_key, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;
@@ -55,6 +55,9 @@ macro_rules! for_each_table {
             pull_run,
             bulk_export,
             bulk_file,
+            subscription,
+            notice,
+            notice_event,
             mirror,
             patient,
             blind_index,

@@ -12,6 +12,7 @@ mod channel_sms;
 mod channel_sms_sdk;
 mod config;
 mod crash;
+mod crash_ehr;
 mod ehr;
 mod fhir_consent;
 mod fhir_prune;

@@ -1,8 +1,10 @@
 //! Load and speed figures of this machine: pulling, planning and sending, each beside something simpler that does the
 //! same in the same run. Everything happens on databases that the bench makes and removes.
 
+mod bulk;
 mod clock;
 mod corpus;
+mod exporter;
 mod house;
 mod meter;
 mod plan;
@@ -11,6 +13,7 @@ mod send;
 mod sink;
 mod world;
 
+pub use bulk::{BulkFigures, bulk};
 pub use house::{BenchDatabase, Place};
 pub use meter::Cost;
 pub use plan::{PlanFigures, PlanInput, StoredFigures, pure, stored};

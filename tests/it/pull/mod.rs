@@ -5,6 +5,7 @@ mod canned;
 mod consents;
 mod exports;
 mod increments;
+mod notices;
 mod planning;
 mod trouble;
 mod types;
