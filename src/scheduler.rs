@@ -96,8 +96,8 @@ impl Scheduler {
     /// What the EHR told by itself since, and exports that it prepares.
     async fn listen(&self, ehr: &EhrId, role: &str, options: &PullOptions) -> Result<(), SchedulerError> {
         let client = self.clients.get(ehr).await?;
-        self.keeping_lead(role, pull::heed(&self.store, &client, options)).await?;
-        self.keeping_lead(role, pull::go_on(&self.store, &client, options)).await?;
+        Box::pin(self.keeping_lead(role, pull::heed(&self.store, &client, options))).await?;
+        Box::pin(self.keeping_lead(role, pull::go_on(&self.store, &client, options))).await?;
         Ok(())
     }
 

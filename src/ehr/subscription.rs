@@ -288,7 +288,7 @@ mod tests {
             assert!(!bearer(wrong), "{wrong}");
         }
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), b"{\"a\":1}");
-        let tag: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = crate::clock::hexadecimal(tag.as_ref());
         let signed = |signature: &str, body: &[u8]| is_genuine(Notices::Athena, key, "", signature, body);
         assert!(signed(&format!("sha256={tag}"), b"{\"a\":1}"));
         assert!(!signed(&format!("sha256={tag}"), b"{\"a\":2}"));

@@ -126,7 +126,7 @@ impl Run<'_> {
             subscription.poll_wanted_at = subscription.poll_wanted_at.or(Some(self.now()));
         }
         let new = all.into_iter().filter(|(event, _)| !known.contains(event)).filter_map(|(_, key)| key);
-        Ok(new.filter(|key| self.is_pulled(key.resource_type)).collect())
+        Ok(new.filter(|key| is_pulled(key.resource_type)).collect())
     }
 
     /// Reads what was named with our own token and keeps it as any page is kept. Answers why it must be tried again.
@@ -170,11 +170,11 @@ impl Run<'_> {
         }
         Ok(failed)
     }
+}
 
-    /// Whether anything rests on this type.
-    fn is_pulled(&self, kind: ResourceType) -> bool {
-        !matches!(kind, ResourceType::Group | ResourceType::Communication | ResourceType::Task | ResourceType::Flag)
-    }
+/// Whether anything may rest on this type.
+const fn is_pulled(kind: ResourceType) -> bool {
+    !matches!(kind, ResourceType::Group | ResourceType::Communication | ResourceType::Task | ResourceType::Flag)
 }
 
 /// Each event by what tells it from others, with what it is about.

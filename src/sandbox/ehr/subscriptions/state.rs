@@ -18,7 +18,6 @@ pub struct HookEvent {
 
 #[derive(Debug, Default)]
 pub struct Hook {
-    pub shaken: bool,
     pub count: u64,
     pub events: VecDeque<HookEvent>,
     /// What waits for delivery, with the first try of each.
