@@ -57,7 +57,7 @@ pub(super) enum Repeat {
     IfItFailed,
     /// Writing: only where the server cannot have acted.
     IfNotProcessed,
-    /// The caller itself knows when to ask again.
+    /// The caller itself knows when to ask again, and what being told to wait means.
     Never,
 }
 
@@ -261,7 +261,9 @@ impl FhirClient {
         let mut renewed = false;
         loop {
             let token = inner.tokens.get().await?;
-            let result = self.send_once(&request, &token, next > 2 || renewed).await;
+            let own_pace = repeat == Repeat::Never;
+            let manner = Manner { is_retry: next > 2 || renewed, own_pace, ..Manner::default() };
+            let result = self.send_once(&request, &token, manner).await;
             if matches!(&result, Ok(reply) if reply.status == 401) && !renewed {
                 renewed = true;
                 inner.tokens.invalidate(&token).await;
@@ -298,7 +300,7 @@ impl FhirClient {
             }
             let place = request.place();
             let proof = if with_token { Proof::Token } else { Proof::None };
-            let manner = Manner { proof, is_retry: renewed, background: true, is_file: true };
+            let manner = Manner { proof, is_retry: renewed, background: true, is_file: true, own_pace: true };
             let opened = tokio::time::timeout(patience, Box::pin(inner.transport.open(request, manner))).await;
             let mut opened = opened.map_err(|_| EhrError::TimedOut { place, after: patience })??;
             match token.filter(|_| opened.status == 401 && !renewed) {
@@ -317,11 +319,11 @@ impl FhirClient {
         self.0.transport.sleeper.sleep(time).await;
     }
 
-    async fn send_once(&self, request: &Outgoing, token: &AccessToken, is_retry: bool) -> Result<Reply, EhrError> {
+    async fn send_once(&self, request: &Outgoing, token: &AccessToken, manner: Manner) -> Result<Reply, EhrError> {
         let inner = &self.0;
         let mut request = request.clone();
         request.headers.insert(AUTHORIZATION, bearer(token)?);
-        let manner = Manner { proof: Proof::Token, is_retry, background: self.1, ..Manner::default() };
+        let manner = Manner { proof: Proof::Token, background: self.1, ..manner };
         inner.transport.send(request, manner).await
     }
 }

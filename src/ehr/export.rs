@@ -126,10 +126,10 @@ impl FhirClient {
             }
         }
         let request = Outgoing { headers: respond_async(), ..Outgoing::get(url, FHIR_JSON) };
-        let mut reply = self.send(request, Repeat::IfNotProcessed).await?;
+        let mut reply = self.send(request, Repeat::Never).await?;
         if reply.status == 405 {
             // The STU4 ballot has POST only, and parameters that repeat.
-            reply = self.send(self.start_by_post(wanted, since.as_deref()), Repeat::IfNotProcessed).await?;
+            reply = self.send(self.start_by_post(wanted, since.as_deref()), Repeat::Never).await?;
         }
         if reply.status != 202 {
             return Err(refused(&reply));

@@ -66,6 +66,9 @@ pub struct Manner {
     pub background: bool,
     /// The body may be longer than memory and takes its time; whoever reads it watches that it goes on.
     pub is_file: bool,
+    /// Being told to slow down concerns this request alone: a server that makes one export at a time, or is asked for it too
+    /// soon, answers so, and everything else goes on.
+    pub own_pace: bool,
 }
 
 /// The longest that one file may take to come.
@@ -241,7 +244,9 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let asked = matches!(status, 429 | 503).then(|| retry::retry_after(&headers, received)).flatten();
-        self.budget.hear(Sign::of_status(status), asked).await;
+        if !(manner.own_pace && status == 429) {
+            self.budget.hear(Sign::of_status(status), asked).await;
+        }
         Ok(Opened {
             status,
             headers,
