@@ -192,9 +192,20 @@ impl Scheduler {
                 let followed = pull::hl7::follow(&self.store, &client, &options, hl7);
                 Box::pin(self.keeping_lead(&role, followed)).await?;
             }
+            if let Err(error) = Box::pin(self.listen(ehr, &role, &options)).await {
+                tracing::warn!(%error, %ehr, "what the EHR tells or prepares could not be looked at; it is tried again");
+            }
             // Time alone can make a plan due: a birthday, a repetition, a rule that went live.
             pull::plan_due(&self.store, &self.tenant, ehr, &options, &|_| {}).await?;
         }
+        Ok(())
+    }
+
+    /// What the EHR told by itself since, and exports that it prepares.
+    async fn listen(&self, ehr: &EhrId, role: &str, options: &PullOptions) -> Result<(), SchedulerError> {
+        let client = self.clients.get(ehr).await?;
+        Box::pin(self.keeping_lead(role, pull::heed(&self.store, &client, options))).await?;
+        Box::pin(self.keeping_lead(role, pull::go_on(&self.store, &client, options))).await?;
         Ok(())
     }
 

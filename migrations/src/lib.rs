@@ -27,6 +27,7 @@ mod m0027_hl7;
 mod m0030_exports;
 mod m0035_text_reviews;
 mod m0036_staff_tasks;
+mod m0031_subscriptions;
 mod m0040_reconciliations;
 mod m0041_rule_changes;
 mod m0042_choices;
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0042_choices::STEP),
             Box::new(m0045_history_tree::STEP),
             Box::new(m0046_saved_questions::STEP),
+            Box::new(m0031_subscriptions::STEP),
         ]
     }
 }

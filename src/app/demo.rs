@@ -119,13 +119,9 @@ impl DemoHouse {
         clock.follow();
         ready();
         let hospital = self.hospital;
-        let (store, tenant) = (self.gateway.store.clone(), self.gateway.tenant.clone());
         let ticks = async {
             loop {
                 hospital.advance_to(clock.now()).await;
-                if let Err(error) = connection::hand_over(&store, &tenant, &self.ehr, &hospital).await {
-                    tracing::warn!(%error, "the demo's hospital could not hand over its list of appointments");
-                }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         };
@@ -189,17 +185,18 @@ impl DemoHouse {
         self.hospital.advance_to(now).await;
         let mut pulled = self.pulled.lock().await;
         if pull || pulled.is_none_or(|at| now - at >= TimeDelta::hours(1)) {
-            connection::hand_over(&self.gateway.store, &self.gateway.tenant, &self.ehr, &self.hospital).await?;
             pull::run(&self.gateway.store, &client, &options, &|_| {}).await?;
             *pulled = Some(now);
         }
         drop(pulled);
         loop {
+            // What the EHR told by itself.
+            pull::heed(&self.gateway.store, &client, &options).await?;
             while !self.gateway.outbox.turn().await?.is_idle() {}
             // Callbacks and replies come back through the gateway's own web server.
             let came = self.hospital.advance_to(now).await;
             pull::plan_due(&self.gateway.store, &self.gateway.tenant, &self.ehr, &options, &|_| {}).await?;
-            if came.callbacks + came.replies == 0 && self.gateway.outbox.turn().await?.is_idle() {
+            if came.callbacks + came.replies + came.notices == 0 && self.gateway.outbox.turn().await?.is_idle() {
                 return Ok(());
             }
         }

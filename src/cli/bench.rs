@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Failure, output};
 use crate::app::bench::{
-    self, BenchDatabase, Cost, HistoryFigures, Place, PlanFigures, PullFigures, PullInput, SendFigures, SendInput,
+    self, BenchDatabase, BulkFigures, Cost, HistoryFigures, Place, PlanFigures, PullFigures, PullInput, SendFigures, SendInput,
     SideFigures, StoredFigures,
 };
 use crate::config::{Log, LogFormat};
@@ -18,7 +18,8 @@ use crate::config::{Log, LogFormat};
 pub(super) enum Command {
     /// Resources into the sealed mirror, beside parsing alone and beside a plain insert.
     #[command(after_help = "Examples:\n  beckon bench pull --patients 1000,10000\n  beckon bench pull --ndjson \
-                            ./synthea --database postgres://beckon@127.0.0.1:5432 --json")]
+                            ./synthea --database postgres://beckon@127.0.0.1:5432 --json\n  beckon bench pull --bulk \
+                            --patients 1000,50000")]
     Pull(PullArgs),
     /// Planning all starter rules, in memory and through the store.
     #[command(after_help = "Examples:\n  beckon bench plan\n  beckon bench plan --patients 10000,100000 --stored \
@@ -55,6 +56,9 @@ pub(super) struct PullArgs {
     /// Files *.ndjson or *.ndjson.gz instead of generated patients.
     #[arg(long, value_name = "FOLDER", conflicts_with = "patients")]
     ndjson: Option<PathBuf>,
+    /// Over HTTP, as a bulk export of an EHR, with planning; without it from the disk, beside simpler ways.
+    #[arg(long)]
+    bulk: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -135,6 +139,15 @@ async fn pull(args: PullArgs) -> Result<(), Failure> {
         Some(folder) => vec![PullInput::Folder(folder)],
         None => args.patients.into_iter().map(PullInput::Generated).collect(),
     };
+    if args.bulk {
+        let mut runs = Vec::new();
+        for input in inputs {
+            let tell = |words: &str| bar.set_message(words.to_owned());
+            runs.push(bench::bulk(&input, &args.place.database, &place, &tell).await.map_err(Failure::remote)?);
+        }
+        bar.finish_and_clear();
+        return print(args.place.json, &runs, |runs| runs.iter().for_each(print_bulk));
+    }
     let mut runs = Vec::new();
     for input in inputs {
         let tell = |words: &str| bar.set_message(words.to_owned());
@@ -252,6 +265,19 @@ fn print_pull(it: &PullFigures) {
     println!(
         "mirror and planning: {:.0} resources/s, {:.1} MB/s, {:.2} of the plain insert; {} reminders of {} patients\n",
         it.resources_per_second, it.megabytes_per_second, it.share_of_plain, it.planned.planned, it.planned.patients
+    );
+}
+
+fn print_bulk(it: &BulkFigures) {
+    println!(
+        "{} on {}, by bulk export: {} resources, {:.1} MB ({} in quarantine)",
+        it.input, it.database, it.resources, it.megabytes, it.quarantined
+    );
+    let rows = [cost_row("export, mirror, planning", &it.cost, it.resources)];
+    output::table(&["WHAT", "SECONDS", "RESOURCES/S", "CPU µS EACH", "PEAK MB"], &rows, "");
+    println!(
+        "{:.1} MB/s; {} reminders of {} patients\n",
+        it.megabytes_per_second, it.planned.planned, it.planned.patients
     );
 }
 

@@ -62,6 +62,12 @@ pub(super) enum Command {
     },
     /// Change how a connection works; a gateway that runs takes it up when it starts again.
     Set(super::ehr_set::Args),
+    /// What this EHR tells of by itself, and whether it does.
+    Subscriptions {
+        id: String,
+        #[arg(long)]
+        json: bool,
+    },
     /// Whom and what to look at, where this EHR cannot list it.
     #[command(subcommand)]
     Roster(super::ehr_roster::Command),
@@ -149,6 +155,7 @@ pub(super) async fn run(at: &At, command: Command) -> Result<(), Failure> {
             load(&opened, &id).await?;
             prove(&opened, &EhrId::new(id), &PatientId::new(patient)).await
         }
+        Command::Subscriptions { id, json } => super::ehr_set::subscriptions(&opened, &id, json).await,
         Command::Set(args) => super::ehr_set::run(&opened, args).await,
         Command::Roster(command) => super::ehr_roster::run(&opened, command).await,
         Command::Test { id, json: as_json, .. } => {

@@ -9,7 +9,7 @@ use super::{Failure, output};
 use crate::domain::{EhrId, ResourceType};
 use crate::ehr::connect;
 use crate::ehr::connection::EhrSettings;
-use crate::ehr::plan::Export;
+use crate::ehr::plan::{Export, Notices};
 
 /// Examples: beckon ehr set north --export group     beckon ehr set north --file-host files.ehr.example
 #[derive(Debug, Parser)]
@@ -25,6 +25,13 @@ pub(super) struct Args {
     /// Which types are exported, such as Condition,Observation; `auto` leaves it to the plan.
     #[arg(long, value_delimiter = ',', value_name = "TYPES")]
     export_types: Option<Vec<String>>,
+    /// How the EHR tells of changes by itself; `auto` leaves it to the plan.
+    #[arg(long, value_parser = ["auto", "off", "classic", "backport", "r5", "athena"])]
+    notices: Option<String>,
+    /// What it is to tell of: a topic by its canonical URL, or for `classic` a type; may be given several times, and `auto`
+    /// leaves it to the plan.
+    #[arg(long = "topic", value_name = "URL")]
+    topics: Option<Vec<String>>,
     #[arg(long)]
     json: bool,
 }
@@ -89,5 +96,47 @@ fn change(settings: &mut EhrSettings, args: &Args) -> Result<Map<String, Value>,
         settings.plan.export_types = if auto { None } else { Some(names.iter().map(named).collect::<Result<_, _>>()?) };
         changed.insert("export_types".to_owned(), json!(names));
     }
+    if let Some(notices) = &args.notices {
+        settings.plan.notices = Notices::parse(notices);
+        changed.insert("notices".to_owned(), json!(notices));
+    }
+    if let Some(topics) = &args.topics {
+        let auto = topics.len() == 1 && topics[0] == "auto";
+        settings.plan.topics = (!auto).then(|| topics.clone());
+        changed.insert("topics".to_owned(), json!(topics));
+    }
     Ok(changed)
+}
+
+/// `beckon ehr subscriptions`
+pub(super) async fn subscriptions(opened: &Opened, id: &str, as_json: bool) -> Result<(), Failure> {
+    let ehr = load(opened, id).await?.id;
+    let all = opened.store.view(&opened.tenant).subscriptions(&ehr).await.map_err(Failure::remote)?;
+    if as_json {
+        let rows: Vec<Value> = all
+            .iter()
+            .map(|it| {
+                json!({"dialect": it.dialect, "about": it.name, "state": it.state.as_str(), "at_ehr": it.remote_id,
+                       "heard_at": it.heard_at, "last_event": it.last_event, "error": it.error})
+            })
+            .collect();
+        return output::json(&rows);
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|it| {
+            let heard =
+                it.heard_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+            vec![
+                it.name.clone(),
+                it.dialect.clone(),
+                it.state.as_str().to_owned(),
+                heard,
+                it.error.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let empty = "This EHR tells of nothing by itself; beckon ehr test says why.";
+    output::table(&["ABOUT", "DIALECT", "STATE", "HEARD", "NOTE"], &rows, empty);
+    Ok(())
 }

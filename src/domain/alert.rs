@@ -48,10 +48,12 @@ pub enum AlertKind {
     PlanChanged,
     /// A live rule cannot be used as it stands.
     RuleBroken,
+    /// A subscription at the EHR cannot be made or does not stay active.
+    SubscriptionDown,
 }
 
 impl AlertKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::PullOverdue,
         Self::WriteBackStuck,
         Self::ProviderDown,
@@ -70,6 +72,7 @@ impl AlertKind {
         Self::EhrBudgetSpent,
         Self::PlanChanged,
         Self::RuleBroken,
+        Self::SubscriptionDown,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -92,6 +95,7 @@ impl AlertKind {
             Self::EhrBudgetSpent => "ehr_budget_spent",
             Self::PlanChanged => "plan_changed",
             Self::RuleBroken => "rule_broken",
+            Self::SubscriptionDown => "subscription_down",
         }
     }
 

@@ -183,6 +183,8 @@ event_kinds! {
     PullFinished => "pull.finished",
     ExportAsked => "export.asked",
     ExportEnded => "export.ended",
+    SubscriptionMade => "subscription.made",
+    SubscriptionEnded => "subscription.ended",
     ResourceQuarantined => "pull.quarantined",
     PatientMerged => "pull.merged",
     ResourceRead => "ehr.read",

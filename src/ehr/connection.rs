@@ -13,7 +13,7 @@ use crate::domain::{EhrId, ResourceType, TenantId};
 use super::budget::BudgetSettings;
 use super::http::HttpSettings;
 use super::keys::SigningAlg;
-use super::plan::{Ask, Changes, Export, WriteBack};
+use super::plan::{Ask, Changes, Export, Notices, WriteBack};
 use super::retry::RetryPolicy;
 use super::scopes::{ScopeSet, ScopeStyle};
 
@@ -175,7 +175,8 @@ impl EhrConnection {
                  system/Group.r system/Location.r system/Patient.rs"
             }
             Vendor::Athena => {
-                "system/Appointment.r system/Condition.rs system/Group.r system/Location.rs system/Patient.rs"
+                "system/Appointment.r system/Condition.rs system/Group.r system/Location.rs system/Patient.rs \
+                 system/Subscription.cruds"
             }
         }
     }
@@ -283,6 +284,9 @@ pub struct PlanOverrides {
     pub export: Option<Export>,
     /// Which types are, instead of those that the plan would choose.
     pub export_types: Option<Vec<ResourceType>>,
+    /// How the EHR tells of changes, and of what: types, or topics by canonical URL.
+    pub notices: Option<Notices>,
+    pub topics: Option<Vec<String>>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::fhir::release::Release;
 use super::client::FhirClient;
 use super::discovery::DiscoveryError;
 use super::offer::{OPTIONAL, Offer};
-use super::plan::{Ask, CapabilityPlan, Changes, Guard};
+use super::plan::{Ask, CapabilityPlan, Changes, Guard, Notices};
 use super::scopes::Access;
 use super::search::Search;
 use super::token::AccessToken;
@@ -90,6 +90,7 @@ pub async fn test(client: &FhirClient) -> Report {
         optional(client, &plan, &token, kind, &mut report).await;
     }
     export(&plan, &mut report);
+    notices(&plan, &token, &mut report);
     write_back(&plan, &token, &mut report);
     report
 }
@@ -211,6 +212,26 @@ fn export(plan: &CapabilityPlan, report: &mut Report) {
     report.add("bulk export", Health::Good, format!("{words} ({why}, {source}){of}"));
 }
 
+/// Whether the EHR tells of changes by itself, and of which.
+fn notices(plan: &CapabilityPlan, token: &AccessToken, report: &mut Report) {
+    let choice = plan.notices;
+    let (words, why, source) = (choice.value.words(), choice.why, choice.source.words());
+    let line = report.add("notices", Health::Good, format!("{words} ({why}, {source})"));
+    if choice.value == Notices::Off {
+        return;
+    }
+    if plan.subscriptions.is_empty() {
+        line.health = Health::Doubtful;
+        line.advice.push(
+            "no topic about appointments or patients is offered; name one with beckon ehr set --topic".to_owned(),
+        );
+    } else if !token.granted.allows("Subscription", &[Access::Create]) {
+        line.advice.push("not used: the scope system/Subscription.cruds was not asked for or not granted".to_owned());
+    } else {
+        line.found = format!("{}: {}", line.found, plan.subscriptions.join(", "));
+    }
+}
+
 fn write_back(plan: &CapabilityPlan, token: &AccessToken, report: &mut Report) {
     let choice = plan.write_back;
     let found = format!("{} ({}, {})", choice.value.words(), choice.why, choice.source.words());
@@ -265,8 +286,8 @@ pub fn roster(plan: &CapabilityPlan, named: &BTreeMap<String, u64>) -> Line {
     needs(
         ask(ResourceType::Appointment) == Ask::ById && count(ResourceType::Appointment) == 0,
         Health::Bad,
-        "appointments are found by id only: hand over the hospital's list of them with beckon ehr roster import, at \
-         least once a day",
+        "appointments are found by id only: hand over the hospital's list of them with beckon ehr roster import, once \
+         where notices tell of new ones, else at least once a day",
     );
     line
 }

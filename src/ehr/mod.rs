@@ -27,5 +27,6 @@ pub mod retry;
 pub mod rotation;
 pub mod scopes;
 pub mod search;
+pub mod subscription;
 pub mod token;
 pub mod write;

@@ -12,6 +12,7 @@ use super::connection::{EhrConnection, Vendor};
 use super::export::exported;
 use super::offer::OPTIONAL;
 use super::profile;
+use super::subscription;
 
 /// By what a type can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,6 +71,48 @@ impl Export {
             Self::System => "of the whole server",
             Self::Patient => "of all patients",
             Self::Group => "of the members of the roster's Groups",
+        }
+    }
+}
+
+/// How the EHR tells by itself that something changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notices {
+    Off,
+    /// R4: a search and an address.
+    Classic,
+    /// Topics on R4 or R4B.
+    Backport,
+    R5,
+    /// athenahealth's topics, signed.
+    Athena,
+}
+
+impl Notices {
+    pub const ALL: [Self; 5] = [Self::Off, Self::Classic, Self::Backport, Self::R5, Self::Athena];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Classic => "classic",
+            Self::Backport => "backport",
+            Self::R5 => "r5",
+            Self::Athena => "athena",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|notices| notices.as_str() == text)
+    }
+
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Off => "none: changes are noticed by the pull alone",
+            Self::Classic => "R4 subscriptions to types",
+            Self::Backport => "R4 subscriptions to topics",
+            Self::R5 => "R5 subscriptions to topics",
+            Self::Athena => "athenahealth's signed subscriptions to topics",
         }
     }
 }
@@ -188,6 +231,9 @@ pub struct CapabilityPlan {
     pub export: Choice<Export>,
     /// Types that come by export; where an export cannot be had they are asked for as their own plan says.
     pub exported: BTreeSet<ResourceType>,
+    pub notices: Choice<Notices>,
+    /// Types or topics that are subscribed to.
+    pub subscriptions: Vec<String>,
 }
 
 impl CapabilityPlan {
@@ -213,7 +259,10 @@ impl CapabilityPlan {
         let write_back = choose(overrides.write_back, profile::write_back(ehr.vendor, proven, capability), || {
             write_back(capability)
         });
+        let notices = choose(overrides.notices, profile::notices(ehr.vendor, capability), || notices(capability));
         Self {
+            subscriptions: subscription::names(notices.value, overrides.topics.as_deref(), capability),
+            notices,
             fhir_version: capability.fhir_version.clone(),
             includes: includes(&types, capability),
             exported: exported(export, overrides.export_types.as_deref(), &types),
@@ -292,6 +341,18 @@ fn includes(types: &BTreeMap<ResourceType, TypePlan>, capability: &Capability) -
         !known && listed && ask(*target) == Ask::ById
     });
     wanted.collect()
+}
+
+fn notices(capability: &Capability) -> (Notices, &'static str) {
+    if !capability.can_named("Subscription", "create") {
+        (Notices::Off, "it does not take subscriptions")
+    } else if capability.fhir_version.as_deref().is_some_and(|version| version.starts_with('5')) {
+        (Notices::R5, "it is an R5 server that takes subscriptions")
+    } else if subscription::names(Notices::Backport, None, capability).is_empty() {
+        (Notices::Classic, "it takes subscriptions and names no topic about appointments or patients")
+    } else {
+        (Notices::Backport, "it takes subscriptions and names topics")
+    }
 }
 
 fn export(capability: &Capability) -> (Export, &'static str) {

@@ -5,7 +5,7 @@ use crate::domain::ResourceType;
 use crate::fhir::capability::Capability;
 
 use super::connection::Vendor;
-use super::plan::{Ask, Changes, Export, WriteBack};
+use super::plan::{Ask, Changes, Export, Notices, WriteBack};
 
 /// By what a type is asked for.
 pub(super) fn ask(vendor: Vendor, kind: ResourceType) -> Option<(Ask, &'static str)> {
@@ -121,5 +121,18 @@ pub(super) fn export(vendor: Vendor, capability: &Capability) -> Option<(Export,
             Some((Export::Off, "it does not list $export of a Group, the only one of this vendor"))
         }
         Vendor::Generic | Vendor::Hapi | Vendor::Athena => None,
+    }
+}
+
+/// How the EHR tells of changes.
+pub(super) fn notices(vendor: Vendor, capability: &Capability) -> Option<(Notices, &'static str)> {
+    match vendor {
+        Vendor::Epic => Some((Notices::Off, "Epic has no subscriptions")),
+        Vendor::Oracle => Some((Notices::Off, "Oracle has no subscriptions")),
+        Vendor::Athena if capability.can_named("Subscription", "create") => {
+            Some((Notices::Athena, "athenahealth tells of appointments by signed notices of topics"))
+        }
+        Vendor::Athena => Some((Notices::Off, "this practice's server does not take subscriptions")),
+        Vendor::Generic | Vendor::Hapi => None,
     }
 }

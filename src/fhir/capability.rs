@@ -20,6 +20,8 @@ pub struct Capability {
     pub interactions: BTreeSet<String>,
     /// Names of system-level operations, such as `export`.
     pub operations: BTreeSet<String>,
+    /// Topics that can be subscribed to, by canonical URL (Subscriptions Backport guide).
+    pub topics: Vec<String>,
     /// From the `oauth-uris` extension, for servers without SMART discovery.
     pub authorize_url: Option<String>,
     pub token_url: Option<String>,
@@ -76,6 +78,7 @@ impl Capability {
                 .collect(),
             interactions: named(rest, "interaction", "code"),
             operations: operations(rest),
+            topics: topics(rest),
             authorize_url: url("authorize"),
             token_url: url("token"),
         })
@@ -128,6 +131,18 @@ impl ResourceCapability {
             update_create: flag("updateCreate"),
         }
     }
+}
+
+const TOPIC: &str =
+    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical";
+
+/// They stand at the resource Subscription.
+fn topics(rest: &Value) -> Vec<String> {
+    let subscription = json::list(rest, "resource").iter().find(|it| json::text(it, "type") == Some("Subscription"));
+    let extensions = subscription.into_iter().flat_map(|it| json::list(it, "extension"));
+    let topics = extensions.filter(|it| json::text(it, "url") == Some(TOPIC));
+    let url = |it: &Value| json::text(it, "valueCanonical").or_else(|| json::text(it, "valueUri")).map(str::to_owned);
+    topics.filter_map(url).collect()
 }
 
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";

@@ -10,6 +10,7 @@ pub mod codes;
 pub mod export_manifest;
 pub mod hash;
 mod json;
+pub mod notice;
 pub mod operation_outcome;
 pub mod prune;
 pub mod read;

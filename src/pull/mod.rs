@@ -11,6 +11,7 @@ pub mod hl7;
 mod intake;
 mod listing;
 mod numbers;
+mod notices;
 mod options;
 mod page;
 mod planning;
@@ -25,6 +26,8 @@ mod trace;
 mod unlisted;
 
 pub use numbers::{Number, NumbersReport, import_numbers, read_numbers};
+pub use export::go_on;
+pub use notices::heed;
 pub use options::{Mode, PullOptions};
 pub use page::{Destination, Prepared};
 pub use planning::{PlanCounts, Preview, plan_due, preview};

@@ -32,6 +32,8 @@ pub struct PullOptions {
     pub region: String,
     /// How long a run waits for a bulk export that the EHR prepares; the next run goes on where this one stops waiting.
     pub patience: Duration,
+    /// Where EHRs reach this gateway; without it no subscription is made.
+    pub public_url: Option<String>,
     /// Who started it: `scheduler`, `cli:root`, `subscription`.
     pub triggered_by: String,
     /// Name and zone of a facility that has none of its own, and zones of Locations by id.
@@ -48,6 +50,7 @@ impl PullOptions {
             full_every: TimeDelta::hours(24),
             page_size: settings.pull.page_size,
             patience: Duration::ZERO,
+            public_url: Some(settings.server.public_url.clone()),
             region: settings.organisation.region.clone(),
             triggered_by: triggered_by.to_owned(),
             organisation: settings.organisation.name.clone(),

@@ -137,6 +137,8 @@ async fn pull_and_plan(
     alarms::of_plan(store, connection, &plan).await?;
     let kinds = wanted(store, client).await?;
     let run = Run::of(report.id, (store, client, options), plan, (&token.granted, &kinds), progress);
+    // Before the first page: what changes from here on is told.
+    Box::pin(run.tend(&token.granted)).await?;
     let marks = store.view(tenant).watermarks(ehr).await?;
     let mut asked = HashSet::new();
     let mut exports = None;
@@ -206,7 +208,7 @@ impl<'a> Run<'a> {
 }
 
 /// The types that come by bulk export, as far as they may be read.
-fn exported(plan: &CapabilityPlan, granted: &ScopeSet, kinds: &[ResourceType]) -> Vec<ResourceType> {
+pub(super) fn exported(plan: &CapabilityPlan, granted: &ScopeSet, kinds: &[ResourceType]) -> Vec<ResourceType> {
     let may = |kind: &&ResourceType| plan.exported.contains(kind) && granted.allows(kind.as_str(), &[Access::Read]);
     kinds.iter().filter(may).copied().collect()
 }

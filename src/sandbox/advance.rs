@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::ehr::deliver;
 use super::world::World;
 
 /// What [`advance`] did.
@@ -14,6 +15,8 @@ pub struct Advanced {
     pub callbacks: usize,
     /// Texts that patients wrote.
     pub replies: usize,
+    /// Notices of subscriptions that were taken.
+    pub notices: usize,
 }
 
 impl Advanced {
@@ -25,11 +28,12 @@ impl Advanced {
 /// Lets everything happen that is due by `now`, once.
 pub async fn advance(world: &World, now: DateTime<Utc>) -> Advanced {
     let changes = world.script.happen(&world.ehr.archive, now);
+    let notices = deliver(&world.ehr, &world.http).await;
     let callbacks = world.phone.call_back(now).await;
     let answers = world.script.answers(&world.phone.texts(), now);
     let replies = answers.len();
     for (patient, hospital, body) in answers {
         world.phone.reply_as(&patient, &hospital, &body).await;
     }
-    Advanced { changes, callbacks, replies }
+    Advanced { changes, callbacks, replies, notices }
 }

@@ -59,6 +59,14 @@ pub enum FaultKind {
     ExportCountWrong,
     /// The export has a file with an OperationOutcome of this severity.
     ExportOutcome { severity: String },
+    /// A notice is counted and never delivered.
+    NoticeLost,
+    /// A notice is delivered twice.
+    NoticeTwice,
+    /// A notice is overtaken by the one after it.
+    NoticeOvertaken,
+    /// A heartbeat is left out.
+    HeartbeatMissing,
     /// Status callbacks are posted twice.
     CallbackTwice,
     /// Status callbacks are posted last one first.

@@ -89,6 +89,7 @@ impl Hospital {
 
         let origin = format!("http://{http}");
         let token_url = format!("{origin}/oauth2/token");
+        let hooks_client = client.clone();
         let mut authority = Authority::new(
             token_url,
             options.token_life,
@@ -106,6 +107,7 @@ impl Hospital {
             authority,
             pages: Default::default(),
             exports: Default::default(),
+            hooks: Default::default(),
             storage: format!("http://{storage}"),
             clock: clock.clone(),
             entropy: entropy.clone(),
@@ -126,6 +128,7 @@ impl Hospital {
             ehr,
             phone,
             mailbox: mailbox.clone(),
+            http: hooks_client,
             script,
             awkward,
             faults,

@@ -17,7 +17,7 @@ mod seen;
 mod world;
 
 pub use advance::Advanced;
-pub use ehr::{ExportManner, JwksSource, Level, Personality, Storage};
+pub use ehr::{ExportManner, JwksSource, Level, Personality, Storage, Subscribing, SubscriptionManner};
 pub use faults::{Fault, FaultKind, RetryAfter};
 pub use generator::{Awkward, AwkwardKind, Chart, Generator};
 pub use hospital::Hospital;

@@ -21,6 +21,8 @@ pub struct World {
     pub ehr: Ehr,
     pub phone: Phone,
     pub mailbox: Arc<Mailbox>,
+    /// By which the EHR delivers notices.
+    pub http: reqwest::Client,
     pub script: Script,
     pub awkward: Vec<Awkward>,
     pub faults: Arc<Faults>,

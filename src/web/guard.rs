@@ -41,6 +41,8 @@ pub struct RouteInfo {
     pub access: Access,
     /// Answers in the demo only.
     pub demo: bool,
+    /// Bytes of a request's body that are read at most.
+    pub max_body: usize,
 }
 
 /// A route with what answers it.
@@ -71,8 +73,23 @@ impl Declared {
         F: Fn(Call) -> Fut + 'static,
         Fut: Future<Output = Answer> + 'static,
     {
-        let info = RouteInfo { method, path, access, demo: false };
+        let info = RouteInfo { method, path, access, demo: false, max_body: MAX_BODY };
         Self { info, handler: Rc::new(move |call| Box::pin(handler(call))) }
+    }
+
+    /// A route for machines, of whatever method.
+    pub fn machine<F, Fut>(method: &'static str, path: &'static str, handler: F) -> Self
+    where
+        F: Fn(Call) -> Fut + 'static,
+        Fut: Future<Output = Answer> + 'static,
+    {
+        Self::new(method, path, Access::Machine, handler)
+    }
+
+    /// The same route for larger bodies.
+    pub fn taking(mut self, bytes: usize) -> Self {
+        self.info.max_body = bytes;
+        self
     }
 
     /// The same route, in the demo only.
@@ -141,7 +158,7 @@ async fn admit(
         (Access::Roles(roles), Some(visitor)) if !visitor.has_any(roles) => return Err(WebError::Forbidden),
         _ => {}
     }
-    let body = match payload.to_bytes_limited(MAX_BODY).await {
+    let body = match payload.to_bytes_limited(info.max_body).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return Err(WebError::BadInput("The request broke off.".to_owned(), "Send it again.")),
         Err(_) => return Err(WebError::TooLarge),

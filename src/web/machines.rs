@@ -8,9 +8,11 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::WebError;
 use crate::clock::hexadecimal;
-use crate::domain::EhrId;
+use crate::domain::{EhrId, ResourceKey};
 use crate::ehr::connect::{self, ConnectError};
 use crate::ehr::keys::JWKS_MAX_AGE_SECONDS;
+use crate::ehr::plan::Notices;
+use crate::ehr::subscription::is_genuine;
 use crate::outbox::{Intake, IntakeError, Report};
 
 /// The public keys that a connection signs with (SMART asymmetric client authentication). That they were fetched is noted:
@@ -66,6 +68,29 @@ pub async fn sms_inbound(call: Call) -> Answer {
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/xml; charset=utf-8"))
         .body("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>"))
+}
+
+/// An EHR says that something changed. Kept and answered at once: what it says is looked at afterwards, and never believed.
+pub async fn notice(call: Call) -> Answer {
+    let ehr = EhrId::new(call.path("ehr"));
+    let known = call.state.view().subscription_at(&ehr, call.path("secret")).await?;
+    let Some(subscription) = known else { return Err(WebError::NotFound) };
+    let header =
+        |name: &str| call.request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let notices = Notices::parse(&subscription.dialect).unwrap_or(Notices::Off);
+    let key = subscription.secrets.key.expose();
+    if !is_genuine(notices, key, header("authorization"), header("x-hub-signature"), &call.body) {
+        tracing::warn!(%ehr, "a notice came without the secret of its subscription");
+        return Ok(HttpResponse::Unauthorized().finish());
+    }
+    if !call.body.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&call.body).is_err() {
+        return Err(WebError::BadInput("The notice is no JSON".to_owned(), "Send application/fhir+json."));
+    }
+    let about = ResourceKey::from_reference(&format!("{}/{}", call.path("type"), call.path("id")));
+    let mut tx = call.state.store.write(&call.state.tenant).await?;
+    tx.add_notice(&ehr, subscription.id, about.as_ref(), &call.body).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().finish())
 }
 
 fn intake(call: &Call) -> Result<&Intake, WebError> {

@@ -23,6 +23,9 @@ const OPERATORS: Access = Roles(&[Role::Admin, Role::Clinician]);
 const ADMIN: Access = Roles(&[Role::Admin]);
 const COMPLIANCE: Access = Roles(&[Role::Compliance]);
 
+/// Notices of an EHR hold ids, or at worst one resource.
+const MAX_NOTICE: usize = 1024 * 1024;
+
 /// Every route with its handler.
 pub fn table() -> Vec<Declared> {
     vec![
@@ -33,6 +36,10 @@ pub fn table() -> Vec<Declared> {
         Declared::get("/ehr/{ehr}/jwks.json", Machine, machines::jwks),
         Declared::post("/hooks/twilio/{secret}/status", Machine, machines::sms_status),
         Declared::post("/hooks/twilio/{secret}/inbound", Machine, machines::sms_inbound),
+        Declared::machine("POST", "/subscriptions/{ehr}/{secret}", machines::notice).taking(MAX_NOTICE),
+        Declared::machine("POST", "/subscriptions/{ehr}/{secret}/{type}/{id}", machines::notice).taking(MAX_NOTICE),
+        Declared::machine("PUT", "/subscriptions/{ehr}/{secret}/{type}/{id}", machines::notice).taking(MAX_NOTICE),
+        Declared::machine("DELETE", "/subscriptions/{ehr}/{secret}/{type}/{id}", machines::notice).taking(MAX_NOTICE),
         // Sign-in
         Declared::get("/assets/{name}", Anyone, asset),
         Declared::get("/sign-in", Anyone, auth::sign_in_page),

@@ -41,7 +41,7 @@ fn configure(config: &mut web::ServiceConfig, state: &WebState) {
     for (path, declared) in by_path {
         let mut resource = web::resource(path);
         for declared in declared {
-            let method = if declared.info.method == "GET" { Method::GET } else { Method::POST };
+            let method = Method::from_bytes(declared.info.method.as_bytes()).unwrap_or(Method::GET);
             let (state, declared) = (state.clone(), Rc::new(declared));
             resource = resource.route(web::method(method).to(move |request: HttpRequest, payload: web::Payload| {
                 let (state, declared) = (state.clone(), declared.clone());

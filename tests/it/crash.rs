@@ -24,17 +24,18 @@ const KILLS: u64 = 20;
 const SEED: u64 = 20_260_302;
 
 /// A life of the gateway.
-struct Life {
+pub struct Life {
     child: Child,
     began: Instant,
     log: PathBuf,
 }
 
 impl Life {
-    fn begin(library: &Path, config: &Path, at: DateTime<Utc>, log: &Path) -> Self {
+    pub fn begin(library: &Path, command: &[&str], config: &Path, at: DateTime<Utc>, log: &Path) -> Self {
         let file = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_beckon"))
-            .args(["serve", "--role", "worker", "--config"])
+            .args(command)
+            .arg("--config")
             .arg(config)
             .env("LD_PRELOAD", library)
             .env("FAKETIME", format!("@{}", at.format("%Y-%m-%d %H:%M:%S")))
@@ -48,8 +49,22 @@ impl Life {
         Self { child, began: Instant::now(), log: log.to_owned() }
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// As [`Life::kill`], for a command that may have come to its end already; whether it had not.
+    pub fn kill_if_alive(mut self) -> (TimeDelta, bool) {
+        let alive = self.child.try_wait().unwrap().is_none();
+        if alive {
+            self.child.kill().unwrap();
+        }
+        self.child.wait().unwrap();
+        (TimeDelta::from_std(self.began.elapsed()).unwrap(), alive)
+    }
+
     /// SIGKILL: no signal handler, no destructor, no flush.
-    fn kill(mut self) -> TimeDelta {
+    pub fn kill(mut self) -> TimeDelta {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the gateway ended by itself: {}", std::fs::read_to_string(&self.log).unwrap());
         self.child.kill().unwrap();
@@ -59,7 +74,7 @@ impl Life {
 }
 
 /// Numbers that look random and are the same each time (a linear congruential generator).
-fn next(seed: &mut u64) -> u64 {
+pub fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }
@@ -90,7 +105,7 @@ async fn killed_at_any_instant_it_texts_nobody_twice_and_forgets_nobody() {
 
         let (mut seed, mut with_open_calls) = (SEED, 0);
         for _ in 0..KILLS {
-            let life = Life::begin(&library, &config, house.now(), &log);
+            let life = Life::begin(&library, &["serve", "--role", "worker"], &config, house.now(), &log);
             // Some die while they wake up, some when they have just begun, most in the middle of their calls.
             let before = house.texts().len();
             let patience = Instant::now() + Duration::from_secs(4);

@@ -14,6 +14,7 @@ mod command_line;
 mod config;
 mod connections;
 mod crash;
+mod crash_ehr;
 mod ehr;
 mod fhir_consent;
 mod fhir_prune;

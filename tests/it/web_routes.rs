@@ -19,6 +19,10 @@ fn expected() -> Vec<(&'static str, &'static str, Access)> {
         ("GET", "/ehr/{ehr}/jwks.json", Access::Machine),
         ("POST", "/hooks/twilio/{secret}/status", Access::Machine),
         ("POST", "/hooks/twilio/{secret}/inbound", Access::Machine),
+        ("POST", "/subscriptions/{ehr}/{secret}", Access::Machine),
+        ("POST", "/subscriptions/{ehr}/{secret}/{type}/{id}", Access::Machine),
+        ("PUT", "/subscriptions/{ehr}/{secret}/{type}/{id}", Access::Machine),
+        ("DELETE", "/subscriptions/{ehr}/{secret}/{type}/{id}", Access::Machine),
         ("GET", "/assets/{name}", Access::Anyone),
         ("GET", "/sign-in", Access::Anyone),
         ("POST", "/sign-in", Access::Anyone),
@@ -99,6 +103,7 @@ fn example(path: &str) -> String {
         ("{secret}", "none"),
         ("{day}", "2026-03-02"),
         ("{size}", "1"),
+        ("{type}", "Appointment"),
     ] {
         example = example.replace(name, value);
     }

@@ -77,6 +77,11 @@ impl Corpus {
         })
     }
 
+    /// The prepared files, in the order of a pull.
+    pub(super) fn files(&self) -> &[(ResourceType, PathBuf)] {
+        &self.files
+    }
+
     /// Removes the prepared files.
     pub(super) fn remove(self) {
         for (_, path) in self.files {

@@ -1,9 +1,11 @@
 //! Load and speed figures of this machine: pulling, planning, sending and the history, each beside something simpler that does the
 //! same in the same run. Everything happens on databases that the bench makes and removes.
 
+mod bulk;
 mod clock;
 mod corpus;
 mod history;
+mod exporter;
 mod house;
 mod meter;
 mod plan;
@@ -13,6 +15,7 @@ mod sink;
 mod world;
 
 pub use history::{HistoryFigures, SearchFigures, history};
+pub use bulk::{BulkFigures, bulk};
 pub use house::{BenchDatabase, Place};
 pub use meter::Cost;
 pub use plan::{PlanFigures, PlanInput, StoredFigures, pure, stored};

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::{AppError, Gateway};
-use crate::domain::{Actor, EhrId, ResourceKey, ResourceType, TenantId};
+use crate::domain::{Actor, EhrId, ResourceKey, ResourceType};
 use crate::ehr::connect::{self, ConnectError};
 use crate::ehr::connection::{BaseUrl, EhrConnection, EhrSettings, Vendor};
 use crate::ehr::scopes::ScopeSet;
 use crate::pull;
 use crate::sandbox::{Hospital, JwksSource, Personality};
-use crate::store::Store;
 
 const CLIENT: &str = "beckon-demo";
 
@@ -55,28 +54,12 @@ pub(super) async fn connect(
         Vendor::Epic => personality.registry.map(|id| ResourceKey::new(ResourceType::Group, id)).into_iter().collect(),
         // The operator names the clinics.
         Vendor::Oracle => ids(hospital, ResourceType::Location),
-        Vendor::Generic | Vendor::Hapi | Vendor::Athena => BTreeSet::new(),
+        // What was booked before the gateway came; from then on the EHR tells of appointments by itself.
+        Vendor::Athena => ids(hospital, ResourceType::Appointment),
+        Vendor::Generic | Vendor::Hapi => BTreeSet::new(),
     };
     if !roster.is_empty() {
         pull::import_roster(&gateway.store, &gateway.tenant, ehr, &roster, true, by).await?;
-    }
-    Ok(())
-}
-
-/// An hourly list of appointments stands in for the notices by which athenahealth tells of them.
-pub(super) async fn hand_over(
-    store: &Store,
-    tenant: &TenantId,
-    ehr: &EhrId,
-    hospital: &Hospital,
-) -> Result<(), AppError> {
-    if connect::load(store, tenant, ehr).await?.vendor != Vendor::Athena {
-        return Ok(());
-    }
-    let all = ids(hospital, ResourceType::Appointment);
-    let known = store.view(tenant).roster_counts(ehr).await?;
-    if known.values().sum::<u64>() != all.len() as u64 {
-        pull::import_roster(store, tenant, ehr, &all, true, Actor::system("demo")).await?;
     }
     Ok(())
 }

@@ -13,13 +13,40 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use crate::domain::{Actor, EventKind, EventOutcome, ResourceKey, ResourceType};
+use crate::domain::{Actor, EventKind, EventOutcome, ResourceKey, ResourceType, RunId};
+use crate::ehr::client::FhirClient;
+use crate::ehr::error::EhrError;
 use crate::ehr::export::ExportTarget;
-use crate::ehr::plan::Export;
-use crate::store::{ExportRow, ExportState, StoreError};
+use crate::ehr::plan::{CapabilityPlan, Export};
+use crate::store::{ExportRow, ExportState, Store, StoreError};
 
+use super::options::PullOptions;
 use super::page::Run;
+use super::planning::plan_due;
 use super::report::{Progress, TypeReport};
+use super::run::{PullError, exported, wanted};
+
+/// Goes on with exports that are under way, where it is time to. Answers whether it did.
+///
+/// # Errors
+/// The EHR gives no token or capabilities, or the store refuses.
+pub async fn go_on(store: &Store, client: &FhirClient, options: &PullOptions) -> Result<bool, PullError> {
+    let connection = client.connection();
+    let next = store.view(&connection.tenant).next_export_at(&connection.id).await?;
+    if next.is_none_or(|at| at > store.clock().now()) {
+        return Ok(false);
+    }
+    let token = client.tokens().get().await.map_err(EhrError::from)?;
+    let plan = CapabilityPlan::derive(connection, &*client.capability().await?);
+    let all = wanted(store, client).await?;
+    let kinds = exported(&plan, &token.granted, &all);
+    let id = RunId(store.new_id());
+    let run = Run::of(id, (store, client, options), plan, (&token.granted, &all), &|_| {});
+    let mut asked = HashSet::new();
+    Box::pin(run.export(&kinds, &mut asked)).await?;
+    plan_due(store, &connection.tenant, &connection.id, options, &|_| {}).await?;
+    Ok(true)
+}
 
 /// How a type came.
 pub(super) enum Came {
@@ -176,7 +203,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(in crate::pull) fn now(&self) -> DateTime<Utc> {
         self.store.clock().now()
     }
 

@@ -48,15 +48,28 @@ pub struct Stale;
 
 type Shelf = BTreeMap<String, Vec<Arc<Version>>>;
 
+/// A write, as those see it who are told of changes.
+pub struct Change {
+    pub kind: String,
+    pub id: String,
+    pub at: DateTime<Utc>,
+    /// Nothing where it was created.
+    pub before: Option<Value>,
+    /// Nothing where it was deleted.
+    pub after: Option<Value>,
+}
+
 #[derive(Debug)]
 pub struct Archive {
     shelves: RwLock<HashMap<String, Shelf>>,
+    /// Every write in order: type, id, version.
+    log: RwLock<Vec<(String, String, u32)>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Archive {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { shelves: RwLock::default(), clock }
+        Self { shelves: RwLock::default(), log: RwLock::default(), clock }
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, HashMap<String, Shelf>> {
@@ -124,12 +137,15 @@ impl Archive {
         let number = current.map_or(1, |version| version.number + 1);
         let version = Arc::new(stamped(kind, id, resource, number, now));
         versions.push(version.clone());
+        self.note(kind, id, number);
         Ok((version, created))
     }
 
     /// Creates under an id of the server's choice.
     pub fn create(&self, kind: &str, resource: Value) -> Arc<Version> {
-        create_in(self.writing().entry(kind.to_owned()).or_default(), kind, resource, self.clock.now())
+        let version = create_in(self.writing().entry(kind.to_owned()).or_default(), kind, resource, self.clock.now());
+        self.note(kind, version.id(), 1);
+        version
     }
 
     /// Creates unless a resource matches already; search and create are one step.
@@ -142,10 +158,35 @@ impl Archive {
             .filter_map(|versions| versions.last())
             .filter(|version| version.resource.as_ref().is_some_and(&matches));
         match (found.next().cloned(), found.count()) {
-            (None, _) => Conditional::Created(create_in(shelf, kind, resource, now)),
+            (None, _) => {
+                let version = create_in(shelf, kind, resource, now);
+                self.note(kind, version.id(), 1);
+                Conditional::Created(version)
+            }
             (Some(one), 0) => Conditional::Existed(one),
             (Some(_), more) => Conditional::Several(more + 1),
         }
+    }
+
+    fn note(&self, kind: &str, id: &str, number: u32) {
+        self.log.write().unwrap_or_else(PoisonError::into_inner).push((kind.to_owned(), id.to_owned(), number));
+    }
+
+    /// How many writes there were.
+    pub fn change_count(&self) -> usize {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many writes there were, and those after the first `known` ones.
+    pub fn changes_after(&self, known: usize) -> (usize, Vec<Change>) {
+        let new: Vec<_> = self.log.read().unwrap_or_else(PoisonError::into_inner).iter().skip(known).cloned().collect();
+        let count = known + new.len();
+        let change = |(kind, id, number): (String, String, u32)| {
+            let this = self.version(&kind, &id, number)?;
+            let before = self.version(&kind, &id, number.saturating_sub(1)).and_then(|it| it.resource.clone());
+            Some(Change { kind, id, at: this.updated, before, after: this.resource.clone() })
+        };
+        (count, new.into_iter().filter_map(change).collect())
     }
 
     /// Deletes; false when there is nothing to delete.
@@ -156,6 +197,7 @@ impl Archive {
         let Some(last) = versions.last().filter(|version| version.resource.is_some()) else { return false };
         let number = last.number + 1;
         versions.push(Arc::new(Version { number, updated: now, resource: None }));
+        self.note(kind, id, number);
         true
     }
 

@@ -7,6 +7,8 @@ use super::personality::{Searchable, TYPES};
 use super::search::{Kind, names_for};
 use super::server::Ehr;
 
+const TOPIC: &str =
+    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical";
 const EXPORT: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export";
 
 pub fn statement(ehr: &Ehr) -> Value {
@@ -36,8 +38,10 @@ pub fn statement(ehr: &Ehr) -> Value {
             let level = [("Patient", Level::Patient), ("Group", Level::Group)].iter().find(|(of, _)| of == name).map(|it| it.1);
             let export = personality.export.as_ref().zip(level).is_some_and(|(manner, level)| manner.levels.contains(&level));
             let operations = if export { json!([{"name": "export", "definition": EXPORT}]) } else { json!([]) };
+            let topics = personality.subscriptions.iter().filter(|_| *name == "Subscription").flat_map(|manner| manner.topics);
+            let extensions: Vec<Value> = topics.map(|topic| json!({"url": TOPIC, "valueCanonical": topic.url})).collect();
             Some(json!({
-                "operation": operations, "type": name, "interaction": interactions, "versioning": "versioned-update", "readHistory": true,
+                "extension": extensions, "operation": operations, "type": name, "interaction": interactions, "versioning": "versioned-update", "readHistory": true,
                 "updateCreate": offer.update, "conditionalCreate": personality.conditional_create, "conditionalRead": "not-match",
                 "conditionalUpdate": false, "searchInclude": includes, "searchParam": params
             }))
@@ -49,7 +53,7 @@ pub fn statement(ehr: &Ehr) -> Value {
         "resourceType": "CapabilityStatement", "status": "active", "date": "2026-01-01", "kind": "instance",
         "software": {"name": "Simulated hospital", "version": personality.name},
         "implementation": {"description": "A simulated hospital: no real patients", "url": ehr.base},
-        "fhirVersion": "4.0.1", "format": ["application/fhir+json", "json"],
+        "fhirVersion": personality.fhir_version, "format": ["application/fhir+json", "json"],
         "rest": [{
             "mode": "server",
             "security": {

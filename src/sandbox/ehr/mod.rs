@@ -11,6 +11,7 @@ mod refusals;
 mod search;
 mod server;
 mod smart;
+mod subscriptions;
 mod vendors;
 mod writing;
 
@@ -19,3 +20,4 @@ pub use export::{ExportManner, Level, Storage, from_storage};
 pub use personality::Personality;
 pub use server::Ehr;
 pub use smart::{Authority, JwksSource};
+pub use subscriptions::{Subscribing, SubscriptionManner, deliver};

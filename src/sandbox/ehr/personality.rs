@@ -2,6 +2,7 @@
 //! live CapabilityStatement shows (2026); where nothing is known, the harder case is simulated.
 
 use super::export::ExportManner;
+use super::subscriptions::SubscriptionManner;
 use super::vendors;
 
 /// What a vendor's server offers and how it answers.
@@ -37,6 +38,9 @@ pub struct Personality {
     pub registry: Option<&'static str>,
     /// `$export`, if it is offered.
     pub export: Option<ExportManner>,
+    /// Subscriptions, if they are offered.
+    pub subscriptions: Option<SubscriptionManner>,
+    pub fhir_version: &'static str,
 }
 
 /// A vendor's way of refusing.
@@ -121,6 +125,9 @@ impl Personality {
         if !TYPES.contains(&kind) {
             return None;
         }
+        if kind == "Subscription" {
+            return self.subscriptions.as_ref().map(|_| Offer::EVERYTHING);
+        }
         let offer = (self.offer)(kind)?;
         Some(Offer {
             last_updated: offer.last_updated && self.last_updated,
@@ -148,6 +155,8 @@ impl Personality {
             lists_algorithms: true,
             registry: None,
             export: Some(ExportManner::EVERYTHING),
+            subscriptions: Some(SubscriptionManner::HAPI),
+            fhir_version: "4.0.1",
         }
     }
 
@@ -166,6 +175,7 @@ impl Personality {
             lists_algorithms: false,
             registry: Some("registry"),
             export: Some(ExportManner::GROUP),
+            subscriptions: None,
             ..Self::hapi()
         }
     }
@@ -183,6 +193,7 @@ impl Personality {
             stale_status: 409,
             empty_created: true,
             export: Some(ExportManner::ORACLE),
+            subscriptions: None,
             page: 50,
             page_limit: 200,
             ..Self::hapi()
@@ -201,13 +212,14 @@ impl Personality {
             batch: false,
             lists_algorithms: false,
             export: None,
+            subscriptions: Some(SubscriptionManner::ATHENA),
             ..Self::hapi()
         }
     }
 }
 
 /// The resource types that the simulated server keeps.
-pub const TYPES: [&str; 27] = [
+pub const TYPES: [&str; 28] = [
     "Appointment",
     "AppointmentResponse",
     "AuditEvent",
@@ -234,5 +246,6 @@ pub const TYPES: [&str; 27] = [
     "Provenance",
     "RelatedPerson",
     "ServiceRequest",
+    "Subscription",
     "Task",
 ];

@@ -14,6 +14,7 @@ use super::outcome::refuse;
 use super::personality::Personality;
 use super::search::Pages;
 use super::smart::{Authority, Grant};
+use super::subscriptions::{self, Hooks};
 use super::{batch, metadata, reading, writing};
 
 /// One FHIR endpoint.
@@ -25,6 +26,7 @@ pub struct Ehr {
     pub authority: Authority,
     pub pages: Pages,
     pub exports: Exports,
+    pub hooks: Hooks,
     /// The origin of the storage for exported files.
     pub storage: String,
     pub clock: Arc<dyn Clock>,
@@ -96,6 +98,8 @@ impl Ehr {
                 return export::kick_off(self, request, Level::Group, Some(id), grant);
             }
             ("GET" | "DELETE", ["_export", id]) => return export::status(self, request, id),
+            ("GET", ["Subscription", id, "$status"]) => return subscriptions::status(self, id, grant),
+            ("GET", ["Subscription", id, "$events"]) => return subscriptions::events(self, request, id, grant),
             ("GET", ["_export", id, name]) => return export::file(self, request, id, name),
             _ => {}
         }

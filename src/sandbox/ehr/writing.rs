@@ -9,6 +9,7 @@ use super::refusals;
 use super::search;
 use super::server::Ehr;
 use super::smart::Grant;
+use super::subscriptions;
 use crate::sandbox::http::{Reply, Request, pairs};
 
 /// The resource in the body, of the type that the path names.
@@ -47,6 +48,14 @@ pub fn create(ehr: &Ehr, request: &Request, kind: &str, grant: &Grant) -> Reply 
     if let Some(reply) = refusals::of_create(ehr, kind, &resource) {
         return reply;
     }
+    if kind == "Subscription" {
+        if let Some(reply) = subscriptions::refused(ehr, request, &resource) {
+            return reply;
+        }
+        let version = ehr.archive.create(kind, resource);
+        ehr.hooks.begin(version.id(), request.header("x-hub-secret"), ehr.archive.change_count());
+        return created(ehr, kind, &version);
+    }
     let Some(condition) = request.header("if-none-exist").filter(|_| ehr.personality.conditional_create) else {
         return created(ehr, kind, &ehr.archive.create(kind, resource));
     };
@@ -79,6 +88,11 @@ pub fn update(ehr: &Ehr, request: &Request, kind: &str, id: &str, grant: &Grant)
     };
     if resource["id"] != id {
         return refuse(400, "invalid", "the id of the body is not the id of the path");
+    }
+    if kind == "Subscription"
+        && let Some(reply) = subscriptions::refused(ehr, request, &resource)
+    {
+        return reply;
     }
     let expected = match request
         .header("if-match")

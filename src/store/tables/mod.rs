@@ -15,6 +15,7 @@ mod reconciled;
 mod reminders;
 mod rules;
 mod sending;
+mod subscriptions;
 mod tenants;
 
 pub(in crate::store) use accounts::{staff, staff_session};
@@ -33,4 +34,5 @@ pub(in crate::store) use reconciled::{cohort, reconciliation};
 pub(in crate::store) use reminders::{decision, reminder};
 pub(in crate::store) use rules::{enrolment, rule_change, rule_live, rule_version, staff_task, text_review};
 pub(in crate::store) use sending::{alert, halt, leader, release_count, send_mode};
+pub(in crate::store) use subscriptions::{notice, notice_event, subscription};
 pub(in crate::store) use tenants::{data_key, tenant, tenant_key};

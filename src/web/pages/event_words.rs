@@ -95,6 +95,8 @@ pub const fn what(kind: EventKind) -> &'static str {
         EventKind::PatientMerged => "Record merged into another one",
         EventKind::ExportAsked => "Bulk export asked for",
         EventKind::ExportEnded => "Bulk export ended",
+        EventKind::SubscriptionMade => "Subscription made",
+        EventKind::SubscriptionEnded => "Subscription ended",
         EventKind::ResourceQuarantined => "Resource put into quarantine",
         EventKind::ResourceRead => "Read from the EHR",
         EventKind::ReminderPlanned => "Reminder planned",

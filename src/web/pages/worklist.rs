@@ -138,6 +138,7 @@ const fn title(kind: AlertKind) -> &'static str {
         AlertKind::ProviderDown => "A provider does not work",
         AlertKind::OutcomeUnknown => "It is not known whether messages arrived",
         AlertKind::Unaccounted => "Something that was due is not accounted for, or is stuck",
+        AlertKind::SubscriptionDown => "The EHR does not tell of changes by itself",
         AlertKind::ReplyNeedsPerson => "A patient wrote something a person should read",
         AlertKind::RuleBroken => "A live rule cannot be used as it stands",
         AlertKind::CheckpointMissing => "The history has no recent checkpoint",

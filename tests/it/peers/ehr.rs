@@ -13,19 +13,24 @@ use crate::support::TestStore;
 use crate::support::house::{House, Setup, appointment, each_house_with, mobile, patient, settings_text};
 use crate::support::tools::fake_time;
 
-const EHR: &str = "north";
-const PEOPLE: usize = 9;
+pub const EHR: &str = "north";
+pub const PEOPLE: usize = 9;
 
 /// Small pages, so that each type has several.
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     Setup { send: "[pull]\npage_size = 4".to_owned(), ..Setup::default() }
 }
 
 /// Connects that server as an operator does: `beckon ehr add`, then the public key is handed to the hospital.
 async fn beside(house: &mut House, scopes: &str) -> Option<FhirServer> {
+    beside_asking(house, EhrConnection::DEFAULT_SCOPES, scopes).await
+}
+
+/// As [`beside`], asking for other scopes than usual.
+pub async fn beside_asking(house: &mut House, asked: &str, scopes: &str) -> Option<FhirServer> {
     let mut server = FhirServer::at(house.now())?;
     house.ehr = EhrId::new(EHR);
-    let args = ["ehr", "add", EHR, "--url", &server.base(), "--client-id", CLIENT];
+    let args = ["ehr", "add", EHR, "--url", &server.base(), "--client-id", CLIENT, "--scopes", asked];
     let (added, words) = beckon(house, &setup(), &args).await;
     assert!(added, "{words}");
     // The keys sign from the instant on at which that command made them, a moment after the test's.
@@ -41,7 +46,7 @@ async fn beside(house: &mut House, scopes: &str) -> Option<FhirServer> {
 }
 
 /// Runs the program beside the running gateway, at the test's time.
-async fn beckon(house: &House, setup: &Setup, args: &[&str]) -> (bool, String) {
+pub async fn beckon(house: &House, setup: &Setup, args: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("beckon.toml");
     let text = settings_text(&house.hospital, &house.url, &house.t.url, folder.path(), setup);
@@ -61,13 +66,13 @@ async fn beckon(house: &House, setup: &Setup, args: &[&str]) -> (bool, String) {
     (output.status.success(), words.join("\n"))
 }
 
-async fn pass(house: &House, server: &FhirServer, time: TimeDelta) {
+pub async fn pass(house: &House, server: &FhirServer, time: TimeDelta) {
     house.later(time);
     server.tell_time(house.now());
 }
 
 /// Nine people with a phone; each has a visit, whose first reminder falls due in an hour, and one a diabetes.
-async fn admit(house: &House, server: &FhirServer) {
+pub async fn admit(house: &House, server: &FhirServer) {
     server
         .put(json!({"resourceType": "Location", "id": "loc-chicago", "name": "Lakeside",
                       "address": {"city": "Chicago", "state": "IL", "country": "US"}}))

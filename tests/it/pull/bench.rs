@@ -111,6 +111,7 @@ impl Bench {
             triggered_by: "test".to_owned(),
             organisation: "Test Clinic".to_owned(),
             patience: std::time::Duration::ZERO,
+            public_url: None,
             zone: Some(chrono_tz::America::Chicago),
             location_zones: BTreeMap::new(),
         }

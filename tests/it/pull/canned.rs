@@ -60,6 +60,7 @@ async fn pull_from(t: &TestStore, ehr: &EhrConnection) -> RunReport {
         triggered_by: "test".to_owned(),
         organisation: "Test Clinic".to_owned(),
         patience: std::time::Duration::ZERO,
+        public_url: None,
         zone: None,
         location_zones: Default::default(),
     };

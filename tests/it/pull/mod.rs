@@ -7,6 +7,7 @@ mod exports;
 mod hl7;
 mod increments;
 mod merges;
+mod notices;
 mod planning;
 mod trouble;
 mod types;

@@ -126,6 +126,10 @@ impl House {
         self.t.clock.advance(by);
     }
 
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub fn view(&self) -> View<'_> {
         self.t.store.view(&self.t.tenant)
     }

@@ -114,7 +114,9 @@ fn files(
 ) -> Vec<File> {
     let all: Vec<String> = TYPES.iter().map(|kind| (*kind).to_owned()).collect();
     let types = if wish.types.is_empty() { &all } else { &wish.types };
-    let exported = |kind: &&String| !manner.without.contains(&kind.as_str()) && grant.allows(kind, 'r');
+    let exported = |kind: &&String| {
+        kind.as_str() != "Subscription" && !manner.without.contains(&kind.as_str()) && grant.allows(kind, 'r')
+    };
     let of_whom = |version: &Version, kind: &str, body: &Value| match level {
         Level::System => true,
         _ => whose(kind, version.id(), body).is_some_and(|id| patients.is_none_or(|known| known.contains(&id))),

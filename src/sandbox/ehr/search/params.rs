@@ -25,7 +25,8 @@ const EVERYWHERE: [(&str, Kind, &[&str]); 4] = [
 ];
 
 /// (types, name, kind, paths). A type of `*` means every type that has the element.
-const PARAMS: [(&str, &str, Kind, &[&str]); 46] = [
+const PARAMS: [(&str, &str, Kind, &[&str]); 47] = [
+    ("Subscription", "url", Kind::Token, &["channel.endpoint", "endpoint"]),
     ("Patient", "name", Kind::Text, &["name.family", "name.given", "name.text"]),
     ("Patient", "family", Kind::Text, &["name.family"]),
     ("Patient", "given", Kind::Text, &["name.given"]),
