@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{Failure, output};
 use crate::app::bench::{
-    self, BenchDatabase, BulkFigures, Cost, HistoryFigures, Place, PlanFigures, PullFigures, PullInput, SendFigures, SendInput,
-    SideFigures, StoredFigures,
+    self, BenchDatabase, BulkFigures, Cost, HistoryFigures, Place, PlanFigures, PullFigures, PullInput, SendFigures,
+    SendInput, SideFigures, StoredFigures,
 };
 use crate::config::{Log, LogFormat};
 

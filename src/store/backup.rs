@@ -26,10 +26,9 @@ use super::tables::{
     alert, attempt, blind_index, bulk_export, bulk_file, clinic_default, cohort, data_key, decision, ehr, ehr_budget,
     ehr_key, ehr_usage, ehr_watch, enrolment, event, halt, history_checkpoint, history_head, history_key,
     history_publication, history_tile, hl7_message, leader, message, mirror, notice, notice_event, opt_out, patient,
-    patient_choice, patient_merge, pull_run, quarantine, quarantine_patient, quarantine_retry, receipt,
-    reconciliation, release_count, reminder, reply, roster, rule_change, rule_live, rule_version, saved_question,
-    send_mode, staff, staff_session, staff_task, subscription, tenant, tenant_key, text_review, watermark,
-    write_back,
+    patient_choice, patient_merge, pull_run, quarantine, quarantine_patient, quarantine_retry, receipt, reconciliation,
+    release_count, reminder, reply, roster, rule_change, rule_live, rule_version, saved_question, send_mode, staff,
+    staff_session, staff_task, subscription, tenant, tenant_key, text_review, watermark, write_back,
 };
 use super::{Store, StoreError, Tx};
 use crate::clock::hexadecimal;

@@ -4,8 +4,8 @@
 mod bulk;
 mod clock;
 mod corpus;
-mod history;
 mod exporter;
+mod history;
 mod house;
 mod meter;
 mod plan;
@@ -14,8 +14,8 @@ mod send;
 mod sink;
 mod world;
 
-pub use history::{HistoryFigures, SearchFigures, history};
 pub use bulk::{BulkFigures, bulk};
+pub use history::{HistoryFigures, SearchFigures, history};
 pub use house::{BenchDatabase, Place};
 pub use meter::Cost;
 pub use plan::{PlanFigures, PlanInput, StoredFigures, pure, stored};

@@ -9,7 +9,7 @@ use crate::domain::{ResourceKey, ResourceType};
 use crate::ehr::plan::{Ask, Notices};
 use crate::ehr::read::Read;
 use crate::fhir::notice::{Notice, NoticeEvent, NoticeKind};
-use crate::pull::page::Run;
+use crate::pull::page::{Prepared, Run};
 use crate::pull::report::TypeReport;
 use crate::store::{NoticeRow, StoreError, SubscriptionRow, SubscriptionState};
 
@@ -158,7 +158,8 @@ impl Run<'_> {
                 tx.add_to_roster(&connection.id, SOURCE, &named).await?;
                 tx.commit().await?;
             }
-            let missing = self.destination().page(kind, &resources, &mut asked, &mut report).await?;
+            let page = Prepared::of(kind, resources, self.store.clock().now());
+            let missing = self.destination().page(page, &mut asked, &mut report).await?;
             self.fetch_referred(missing, &mut report).await?;
         }
         for (kind, keys) in open {
