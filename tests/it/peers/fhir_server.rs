@@ -119,11 +119,6 @@ impl FhirServer {
         entries.into_iter().map(|entry| entry["resource"].clone()).collect()
     }
 
-    /// The status of an address, for the hospital's own staff.
-    pub async fn status_of(&self, url: &str) -> u16 {
-        self.http.get(url).bearer_auth(STAFF).send().await.unwrap().status().as_u16()
-    }
-
     /// What its own validator says of a resource: the errors.
     pub async fn faults_of(&self, resource: &Value) -> Vec<Value> {
         let kind = resource["resourceType"].as_str().unwrap();
