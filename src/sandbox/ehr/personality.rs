@@ -126,7 +126,8 @@ impl Personality {
             return None;
         }
         if kind == "Subscription" {
-            return self.subscriptions.as_ref().map(|_| Offer::EVERYTHING);
+            let offer = Offer { last_updated: self.last_updated, ..Offer::EVERYTHING };
+            return self.subscriptions.as_ref().map(|_| offer);
         }
         let offer = (self.offer)(kind)?;
         Some(Offer {
